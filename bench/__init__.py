@@ -1,0 +1,1 @@
+"""Measures the server beside its peers: `python -m bench`."""

@@ -1,0 +1,331 @@
+"""A WebSocket connection without its socket: bytes in, events and bytes out.
+
+Closing takes two half-machines (5.5.1, 7.1). They touch in one place: a Close that comes in is
+answered, unless ours is out already.
+
+    Sending      OPEN --close(), fail(), the answer to a Close--> CLOSED
+    Receiving    OPEN --the peer's Close--> CLOSED
+                 OPEN --fail(), a broken rule--> FAILED           input is discarded
+                 OPEN --end of input without a Close--> ABORTED
+"""
+
+import os
+from collections.abc import Callable
+from enum import Enum
+from typing import Final, final
+
+from .codes import CloseCode, Role, may_be_sent
+from .deflate import DeflateParameters, Deflater
+from .errors import ProtocolError, StateError
+from .events import MAX_CONTROL_PAYLOAD, Close, Ping, encode_close
+from .frames import FIN, RSV1, encode_head
+from .masking import mask
+from .messages import Event, MessageReader
+
+_CONTINUATION: Final = 0x0
+_TEXT: Final = 0x1
+_BINARY: Final = 0x2
+_CLOSE: Final = 0x8
+_PING: Final = 0x9
+_PONG: Final = 0xA
+
+_MASK: Final = 0x80
+
+# The heads of short whole messages from a server, ready made: index by length.
+_TEXT_HEADS: Final = [encode_head(FIN | _TEXT, length) for length in range(126)]
+_BINARY_HEADS: Final = [encode_head(FIN | _BINARY, length) for length in range(126)]
+
+
+class Sending(Enum):
+    """What this end may still send: after its Close no message, nor another Close (5.5.1)."""
+
+    OPEN = "open"
+    CLOSED = "closed"
+
+
+class Receiving(Enum):
+    """What is still to come from the peer."""
+
+    OPEN = "open"
+    CLOSED = "closed"
+    FAILED = "failed"
+    ABORTED = "aborted"
+
+
+def _masking_key() -> bytes:
+    """Draw a key that nobody can predict (10.3)."""
+    return os.urandom(4)
+
+
+@final
+class Connection:
+    """One end of an open connection.
+
+    Feed it with `receive_data()`, take `next_event()` until it is None, and write what
+    `data_to_send()` returns. A Ping is answered by itself unless `auto_pong` is off; a Close always is.
+    When a rule is broken `next_event()` raises the ProtocolError, with the fitting Close on its way.
+
+    A `deflater` that keeps no context may be shared by connections that agreed on the same window;
+    without one the connection makes its own when it needs it.
+    """
+
+    __slots__ = (
+        "_auto_pong",
+        "_deflater",
+        "_fragment_opcode",
+        "_masking_key",
+        "_out",
+        "_plain_below",
+        "_reader",
+        "close_received",
+        "close_sent",
+        "deflate",
+        "receiving",
+        "role",
+        "sending",
+    )
+
+    def __init__(
+        self,
+        role: Role,
+        deflate: DeflateParameters | None = None,
+        *,
+        max_message_size: int = 1 << 20,
+        max_fragments: int = 4096,
+        auto_pong: bool = True,
+        deflater: Deflater | None = None,
+        masking_key: Callable[[], bytes] = _masking_key,
+    ) -> None:
+        self.role = role
+        self.deflate = deflate
+        self.sending = Sending.OPEN
+        self.receiving = Receiving.OPEN
+        self.close_sent: Close | None = None
+        self.close_received: Close | None = None
+        self._reader = MessageReader(
+            role, deflate, max_message_size=max_message_size, max_fragments=max_fragments
+        )
+        self._auto_pong = auto_pong
+        self._deflater = deflater
+        self._masking_key = masking_key if role is Role.CLIENT else None
+        # The type of the message that is being sent in fragments, until its last is out.
+        self._fragment_opcode = _CONTINUATION
+        self._out: list[bytes] = []
+        # Octets below which a message has a ready made head: no mask, and nothing gained by compressing.
+        self._plain_below = 0
+        if role is Role.SERVER:
+            self._plain_below = 126 if deflate is None else min(126, deflate.options.min_size)
+
+    # Receiving.
+
+    def receive_data(self, data: bytes | bytearray | memoryview) -> None:
+        """Take what the peer sent, in any split."""
+        # 1.4, 7.1.7: what follows a Close, the peer's or that of a failure, is discarded.
+        if self.receiving is Receiving.OPEN:
+            self._reader.feed(data)
+
+    def receive_eof(self) -> None:
+        """Note that the peer sends no more. Events that were fed before are still to be taken."""
+        if self.receiving is Receiving.OPEN:
+            self.receiving = Receiving.ABORTED
+
+    def next_event(self) -> Event | None:
+        """Return the next message or control frame, or None until more is received.
+
+        Raises ProtocolError, behind all that came before the fault; the connection has then failed.
+        """
+        if self.receiving is Receiving.CLOSED or self.receiving is Receiving.FAILED:
+            return None
+        try:
+            event = self._reader.next_event()
+        except ProtocolError as error:
+            self.fail(error.close_code, str(error))
+            raise
+        if isinstance(event, Ping):
+            # 5.5.2: a Ping is answered even behind our own Close.
+            if self._auto_pong:
+                self.pong(event.payload)
+        elif isinstance(event, Close):
+            self.close_received = event
+            self.receiving = Receiving.CLOSED
+            # 5.5.1: answer with the code that came; from an empty Close nothing comes back.
+            if self.sending is Sending.OPEN:
+                self._send_close(Close(event.code))
+        return event
+
+    @property
+    def frames_received(self) -> int:
+        """How many frames have begun, of which one message may take many."""
+        return self._reader.frames_received
+
+    @property
+    def is_over(self) -> bool:
+        """Tell that nothing more will be sent or received: a server now ends the TCP connection (7.1.1)."""
+        return self.sending is Sending.CLOSED and self.receiving is not Receiving.OPEN
+
+    @property
+    def close_code(self) -> int:
+        """The code by which the connection closed, as the peer gave it; 1006 without its Close (7.1.5)."""
+        close = self.close_received
+        return CloseCode.ABNORMAL_CLOSURE if close is None else close.code
+
+    # Sending. What may not be sent raises StateError.
+
+    def data_to_send(self) -> list[bytes]:
+        """Take what is to be written, as pieces in order."""
+        pieces = self._out
+        self._out = []
+        return pieces
+
+    def send_text(self, text: str, *, compress: bool | None = None) -> None:
+        """Send a text message. Raises UnicodeEncodeError when it has lone surrogates.
+
+        `compress=None` leaves it to the sizes in DeflateOptions; False sends it as it is, as a message
+        should be that holds a secret beside an attacker's text (7692 8).
+        """
+        self._check_free()
+        payload = text.encode()
+        if len(payload) < self._plain_below and not compress:
+            self._out.append(_TEXT_HEADS[len(payload)])
+            self._out.append(payload)
+        else:
+            self._send_message(_TEXT, payload, compress)
+
+    def send_binary(self, payload: bytes | bytearray | memoryview, *, compress: bool | None = None) -> None:
+        """Send a binary message."""
+        self._check_free()
+        payload = _as_bytes(payload)
+        if len(payload) < self._plain_below and not compress:
+            self._out.append(_BINARY_HEADS[len(payload)])
+            self._out.append(payload)
+        else:
+            self._send_message(_BINARY, payload, compress)
+
+    def send_fragment(self, fragment: str | bytes, *, fin: bool) -> None:
+        """Send a message in parts, of one type; the last has `fin=True` (5.4)."""
+        self._check_open()
+        opcode = _TEXT if isinstance(fragment, str) else _BINARY
+        if self._fragment_opcode not in (_CONTINUATION, opcode):
+            raise StateError("A message's fragments are all text or all binary.")
+        payload = fragment.encode() if isinstance(fragment, str) else _as_bytes(fragment)
+        first = opcode if self._fragment_opcode == _CONTINUATION else _CONTINUATION
+        self._fragment_opcode = _CONTINUATION if fin else opcode
+        deflater = self._own_deflater()
+        if deflater is not None:
+            payload = deflater.compress(payload, fin)
+            # 7692 6.1: RSV1 on the first frame only.
+            first |= RSV1 if first != _CONTINUATION else 0
+        self._append(FIN | first if fin else first, payload)
+
+    def send_encoded(self, frames: bytes, window_bits: int = 0) -> None:
+        """Send what `encode_message()` made for many connections; a server only, since a client masks.
+
+        `window_bits` is the window that the message was compressed in, 0 if it wasn't.
+        """
+        if self.role is Role.CLIENT:
+            raise StateError("A client masks every frame, so it can't share them.")
+        self._check_free()
+        if window_bits not in (0, self.shared_window_bits):
+            raise StateError("The message is compressed otherwise than this connection agreed.")
+        self._out.append(frames)
+
+    @property
+    def shared_window_bits(self) -> int:
+        """The window in which a message may be compressed for this connection and others; 0: in none."""
+        deflate = self.deflate
+        if deflate is None or not deflate.local_no_context_takeover or not deflate.can_compress:
+            return 0
+        return deflate.local_max_window_bits
+
+    def ping(self, payload: bytes = b"") -> None:
+        """Send a Ping with up to 125 octets, which may pass between fragments (5.5.2)."""
+        self._check_open()
+        self._send_control(_PING, payload)
+
+    def pong(self, payload: bytes = b"") -> None:
+        """Send a Pong with up to 125 octets, asked for or not (5.5.3)."""
+        if self.receiving is Receiving.OPEN:
+            self._send_control(_PONG, payload)
+
+    def close(self, code: int = CloseCode.NORMAL_CLOSURE, reason: str = "") -> None:
+        """Begin the closing handshake. Messages still arrive until the peer's Close.
+
+        Nothing happens if our Close is out already. `reason` is cut to 123 octets of UTF-8.
+        """
+        if not may_be_sent(code):
+            raise StateError(f"Close code {code} may not be sent (7.4).")
+        if self.sending is Sending.OPEN:
+            self._send_close(Close(code, reason))
+
+    def fail(self, code: int, reason: str = "") -> None:
+        """Close, and discard whatever still comes (7.1.7)."""
+        self.close(code, reason)
+        if self.receiving is Receiving.OPEN:
+            self.receiving = Receiving.FAILED
+
+    def _check_open(self) -> None:
+        if self.sending is not Sending.OPEN:
+            raise StateError("Our Close is sent; nothing may follow it (5.5.1).")
+
+    def _check_free(self) -> None:
+        self._check_open()
+        # 5.4: the fragments of one message are not interleaved with another message.
+        if self._fragment_opcode != _CONTINUATION:
+            raise StateError("A message is being sent in fragments; end it first (5.4).")
+
+    def _send_message(self, opcode: int, payload: bytes, compress: bool | None) -> None:
+        first = FIN | opcode
+        deflate = self.deflate
+        if deflate is not None and compress is not False:
+            options = deflate.options
+            if compress or options.min_size <= len(payload) <= options.max_size:
+                deflater = self._own_deflater()
+                if deflater is not None:
+                    payload = deflater.compress(payload)
+                    first |= RSV1
+        self._append(first, payload)
+
+    def _own_deflater(self) -> Deflater | None:
+        """Return the codec, made when first needed; None when messages go as they are."""
+        if self._deflater is None and self.deflate is not None and self.deflate.can_compress:
+            self._deflater = Deflater(self.deflate)
+        return self._deflater
+
+    def _send_control(self, opcode: int, payload: bytes) -> None:
+        payload = _as_bytes(payload)
+        if len(payload) > MAX_CONTROL_PAYLOAD:
+            raise StateError(f"A control frame carries at most {MAX_CONTROL_PAYLOAD} octets (5.5).")
+        self._append(FIN | opcode, payload)
+
+    def _send_close(self, close: Close) -> None:
+        self._append(FIN | _CLOSE, encode_close(close))
+        self.close_sent = close
+        self.sending = Sending.CLOSED
+
+    def _append(self, first: int, payload: bytes) -> None:
+        if self._masking_key is None:
+            self._out.append(encode_head(first, len(payload)))
+            self._out.append(payload)
+            return
+        # 5.3: a fresh key for each frame.
+        key = self._masking_key()
+        self._out.append(encode_head(first, len(payload), _MASK))
+        self._out.append(key)
+        self._out.append(mask(payload, 0, len(payload), key, 0))
+
+
+def _as_bytes(payload: bytes | bytearray | memoryview) -> bytes:
+    """Copy what a caller may change; an int is a TypeError, not that many zeros."""
+    return payload if type(payload) is bytes else bytes(memoryview(payload))
+
+
+def encode_message(message: str | bytes, deflater: Deflater | None = None) -> bytes:
+    """Make a server's frame of a message, for `Connection.send_encoded()`.
+
+    With a deflater that keeps no context it is compressed, once for all that share it.
+    """
+    opcode, payload = (_TEXT, message.encode()) if isinstance(message, str) else (_BINARY, message)
+    if deflater is None:
+        return encode_head(FIN | opcode, len(payload)) + payload
+    payload = deflater.compress(payload)
+    return encode_head(FIN | RSV1 | opcode, len(payload)) + payload

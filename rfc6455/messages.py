@@ -1,0 +1,166 @@
+"""Messages: what frames carry, put together, inflated and checked as it arrives."""
+
+import codecs
+from typing import Final, final
+
+from .codes import Role
+from .deflate import DeflateParameters, Inflater
+from .errors import InvalidPayload
+from .events import Close, Ping, Pong, parse_close
+from .frames import FrameParser
+
+Event = str | bytes | Ping | Pong | Close
+
+_CONTINUATION: Final = 0x0
+_TEXT: Final = 0x1
+_CLOSE: Final = 0x8
+_PING: Final = 0x9
+
+
+@final
+class MessageReader:
+    """Reads bytes as messages and control frames: feed, then take `next_event()` until it is None.
+
+    A message is a `str` or `bytes`. `max_message_size` in octets is exact, and holds while a message
+    inflates; `max_fragments` counts a message's frames.
+    """
+
+    __slots__ = (
+        "_compressed",
+        "_control",
+        "_frames",
+        "_inflater",
+        "_max_message_size",
+        "_message",
+        "_utf8",
+    )
+
+    def __init__(
+        self,
+        role: Role,
+        deflate: DeflateParameters | None = None,
+        *,
+        max_message_size: int = 1 << 20,
+        max_fragments: int = 4096,
+    ) -> None:
+        self._frames = FrameParser(
+            role,
+            deflate=deflate is not None,
+            max_message_size=max_message_size,
+            max_fragments=max_fragments,
+        )
+        self._inflater = None if deflate is None else Inflater(deflate)
+        self._max_message_size = max_message_size
+        self._control = b""
+        # The message that is open: its octets so far, and the check that they are text if it is one.
+        self._message: bytearray | None = None
+        self._compressed = False
+        self._utf8: _Utf8Check | None = None
+
+    def feed(self, data: bytes | bytearray | memoryview) -> None:
+        """Take what the peer sent, in any split."""
+        self._frames.feed(data)
+
+    @property
+    def frames_received(self) -> int:
+        """How many frames have begun, of which one message may take many."""
+        return self._frames.frames_received
+
+    def next_event(self) -> Event | None:
+        """Return the next message or control frame, or None until more is fed. Raises ProtocolError."""
+        frames = self._frames
+        while True:
+            if not frames.frame_open:
+                if not frames.message_open:
+                    try:
+                        message = frames.next_whole_message()
+                    except UnicodeDecodeError:
+                        raise _not_utf8() from None
+                    if message is not None:
+                        return message
+                if not frames.next_head():
+                    return None
+                if frames.opcode < _CLOSE and frames.opcode != _CONTINUATION:
+                    self._begin_message()
+            payload = frames.take_payload()
+            # 5.4: a control frame may come between fragments, and leaves their message alone.
+            if frames.opcode >= _CLOSE:
+                self._control += payload
+                if frames.frame_open:
+                    return None
+                return self._end_control()
+            self._receive(payload)
+            if frames.frame_open:
+                return None
+            if frames.fin:
+                return self._end_message()
+
+    def _begin_message(self) -> None:
+        self._message = bytearray()
+        # 7692 6: RSV1 on its first frame says that a message is compressed.
+        self._compressed = self._frames.rsv1
+        self._utf8 = _Utf8Check() if self._frames.opcode == _TEXT else None
+
+    def _receive(self, payload: bytes) -> None:
+        """Take a part of the open message, as much of it as has arrived."""
+        if self._compressed:
+            assert self._inflater is not None and self._message is not None
+            payload = self._inflater.inflate(payload, self._max_message_size - len(self._message))
+        self._append(payload)
+
+    def _append(self, payload: bytes) -> None:
+        assert self._message is not None
+        if self._utf8 is not None:
+            self._utf8.feed(payload)
+        self._message += payload
+
+    def _end_message(self) -> str | bytes:
+        if self._compressed:
+            assert self._inflater is not None and self._message is not None
+            self._append(self._inflater.finish(self._max_message_size - len(self._message)))
+        message = self._message
+        assert message is not None
+        self._message = None
+        if self._utf8 is None:
+            return bytes(message)
+        self._utf8.finish()
+        self._utf8 = None
+        return message.decode()
+
+    def _end_control(self) -> Ping | Pong | Close:
+        payload = self._control
+        self._control = b""
+        if self._frames.opcode == _CLOSE:
+            return parse_close(payload)
+        return Ping(payload) if self._frames.opcode == _PING else Pong(payload)
+
+
+@final
+class _Utf8Check:
+    """Fails at the first octet that no UTF-8 text can have there (8.1), in any split."""
+
+    __slots__ = ("_decoder", "_held")
+
+    def __init__(self) -> None:
+        self._decoder = codecs.getincrementaldecoder("utf-8")()
+        self._held = b""
+
+    def feed(self, payload: bytes) -> None:
+        if not self._held and payload.isascii():
+            return
+        try:
+            self._decoder.decode(payload)
+        except UnicodeDecodeError:
+            raise _not_utf8() from None
+        self._held = self._decoder.getstate()[0]
+        # Python waits for a third octet to see that these two begin a surrogate.
+        if len(self._held) == 2 and self._held[0] == 0xED and self._held[1] >= 0xA0:
+            raise _not_utf8()
+
+    def finish(self) -> None:
+        if self._held:
+            raise _not_utf8()
+
+
+def _not_utf8() -> InvalidPayload:
+    return InvalidPayload("A text message is not UTF-8.", rule="text-utf8", section="8.1")

@@ -1,0 +1,96 @@
+"""`python -m server`: runs the server until it is interrupted or terminated."""
+
+import asyncio
+import gc
+import logging
+import os
+import signal
+import sys
+from collections.abc import Callable
+from importlib.metadata import version
+from typing import Final
+
+import rfc6455
+
+from .settings import SettingsError, load
+
+# glibc returns the memory of every large message to the system and asks for it anew, until it has seen a
+# block of this size come and go (+6 to +22 % messages of 64 KiB).
+_LARGEST_BLOCK: Final = 1 << 24
+# A full collection walks every object, and so every connection: it is to come rarely.
+_GC_THRESHOLDS: Final = (10_000, 20, 100)
+
+LoopFactory = Callable[[], asyncio.AbstractEventLoop]
+
+
+def main() -> int:
+    """Run the server; return the exit status."""
+    try:
+        settings = load(sys.argv[1:], os.environ)
+        loop_factory, loop_name = choose_loop(settings.loop)
+    except SettingsError as error:
+        return _complain(error)
+    try:
+        from .service import ListenError, Service
+    except ModuleNotFoundError as error:
+        return _complain(f"{error.name} is missing; install the extra [server]")
+
+    async def run() -> None:
+        service = Service(settings)
+        await service.start()
+        places = " and ".join(f"http://{_join_address(*address)}" for address in service.addresses)
+        print(f"listening on {places} ({rfc6455.BUILD} build, {loop_name})", flush=True)
+        gc.freeze()
+        gc.set_threshold(*_GC_THRESHOLDS)
+        await _signalled()
+        print("stopping: closing all connections, again to stop at once", flush=True)
+        stopping = asyncio.ensure_future(service.stop())
+        again = asyncio.ensure_future(_signalled())
+        await asyncio.wait([stopping, again], return_when=asyncio.FIRST_COMPLETED)
+        service.stop_now()
+        again.cancel()
+        await stopping
+
+    logging.basicConfig(level=settings.log_level.upper(), format="%(levelname)s %(message)s")
+    bytearray(_LARGEST_BLOCK)
+    try:
+        with asyncio.Runner(loop_factory=loop_factory) as runner:
+            runner.run(run())
+    except ListenError as error:
+        return _complain(error)
+    return 0
+
+
+def choose_loop(loop: str) -> tuple[LoopFactory, str]:
+    """Return how to make the event loop, and its name: uvloop where installed, unless told otherwise."""
+    if loop != "asyncio":
+        try:
+            import uvloop
+        except ModuleNotFoundError:
+            if loop == "uvloop":
+                raise SettingsError("loop: uvloop is not installed") from None
+        else:
+            return uvloop.new_event_loop, f"uvloop {version('uvloop')}"
+    return asyncio.new_event_loop, "asyncio"
+
+
+async def _signalled() -> None:
+    """Wait for Ctrl-C or SIGTERM."""
+    loop = asyncio.get_running_loop()
+    signalled = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, signalled.set)
+    await signalled.wait()
+
+
+def _join_address(host: str, port: int) -> str:
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def _complain(problem: object) -> int:
+    print(f"error: {problem}", file=sys.stderr)
+    return 2
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,68 @@
+"""Context: what all connections of one service share."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Protocol, final
+
+from rfc6455 import DeflateOptions
+
+from .deadlines import Deadlines, Expiring
+from .delivery import Deliveries
+from .fanout import Fanout
+from .heartbeat import Heartbeat
+from .hub import Hub
+from .limits import Admission, Rates
+from .policy import Policy
+from .session import Dialect
+from .settings import Settings
+
+
+class Closable(Protocol):
+    """A connection as the service sees it when it stops."""
+
+    def shut_down(self) -> None:
+        """Begin to close; this end is going away."""
+
+    def abort(self) -> None:
+        """Close at once."""
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Route:
+    """What a WebSocket path leads to: the dialect of a new session, and the subprotocols it can speak."""
+
+    dialect: Callable[[], Dialect]
+    subprotocols: tuple[str, ...] = ()
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Page:
+    """What a plain GET of a path returns."""
+
+    content_type: str
+    body: bytes
+
+
+@final
+@dataclass(slots=True)
+class Context:
+    """The parts of a running service. `clock` gives the event loop's time in seconds."""
+
+    settings: Settings
+    clock: Callable[[], float]
+    fanout: Fanout
+    hub: Hub
+    heartbeat: Heartbeat
+    handshakes: Deadlines[Expiring]
+    closings: Deadlines[Expiring]
+    admission: Admission
+    policy: Policy
+    deliveries: Deliveries
+    rates: Rates | None
+    deflate: DeflateOptions | None
+    routes: Mapping[str, Route]
+    pages: Mapping[str, Page]
+    connections: dict[Closable, None]
+    is_draining: bool = False

@@ -1,0 +1,66 @@
+"""Delivery: how publications become WebSocket frames, the same for every session that shares it."""
+
+from typing import final
+
+from rfc6455 import DeflateParameters, Deflater, encode_message
+
+from .publication import Publication
+from .session import Dialect
+from .tick import Item, Message
+
+
+@final
+class FrameDelivery:
+    """Frames in one dialect, compressed or not. `window_bits` is 0 when nothing is compressed."""
+
+    __slots__ = ("_deflater", "_dialect", "_parameters", "window_bits")
+
+    def __init__(
+        self, dialect: Dialect, parameters: DeflateParameters | None, deflater: Deflater | None
+    ) -> None:
+        self._dialect = dialect
+        self._parameters = parameters
+        self._deflater = deflater
+        self.window_bits = 0 if parameters is None else parameters.local_max_window_bits
+
+    def encode(self, item: Item) -> bytes:
+        """Make the frame that brings an item to the client."""
+        message = self._dialect.encode(item) if isinstance(item, Publication) else item
+        return encode_message(message, self._deflater if self._is_worth_it(message) else None)
+
+    def _is_worth_it(self, message: Message) -> bool:
+        if self._parameters is None:
+            return False
+        options = self._parameters.options
+        return options.min_size <= len(message) <= options.max_size
+
+
+class Deliveries:
+    """Makes each delivery once, and with it the deflater that all its sessions share.
+
+    Sessions that keep a compression context get none: what they are sent is compressed for them alone.
+    """
+
+    def __init__(self) -> None:
+        self._made: dict[tuple[str, int], FrameDelivery] = {}
+        self._deflaters: dict[int, Deflater] = {}
+
+    def deflater(self, parameters: DeflateParameters | None) -> Deflater | None:
+        """Return the deflater for all connections that keep no context and agreed on this window."""
+        if parameters is None or not parameters.local_no_context_takeover:
+            return None
+        deflater = self._deflaters.get(parameters.local_max_window_bits)
+        if deflater is None:
+            deflater = self._deflaters[parameters.local_max_window_bits] = Deflater(parameters)
+        return deflater
+
+    def get(self, dialect: Dialect, parameters: DeflateParameters | None) -> FrameDelivery | None:
+        """Return the delivery for a session of this dialect and these agreed parameters."""
+        deflater = self.deflater(parameters)
+        if parameters is not None and deflater is None:
+            return None
+        key = dialect.name, 0 if parameters is None else parameters.local_max_window_bits
+        delivery = self._made.get(key)
+        if delivery is None:
+            delivery = self._made[key] = FrameDelivery(dialect, parameters, deflater)
+        return delivery

@@ -1,0 +1,141 @@
+"""Stream: a session for an application's coroutine: `async for` over messages, `await send()`."""
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Awaitable, Callable, Generator
+from typing import Any, Final, Self, final
+
+from msgspec import Raw
+
+from ..publication import Publication
+from ..session import Session, SessionClosed
+from ..tick import Message
+
+logger = logging.getLogger(__name__)
+
+# What may wait for the coroutine before the client is read no further: messages, and octets of them.
+MAX_WAITING: Final = 64
+MAX_WAITING_SIZE: Final = 64 * 1024
+
+
+@final
+class _Done:
+    """What has happened already: to await it costs neither a future nor a turn of the loop."""
+
+    __slots__ = ()
+
+    def __await__(self) -> Generator[Any, Any, None]:
+        return
+        yield
+
+
+_DONE: Final = _Done()
+
+
+@final
+class Stream:
+    """One session as its handler sees it.
+
+        async def echo(stream: Stream) -> None:
+            async for message in stream:
+                await stream.send(message)
+
+    The loop ends when the client closes; the session closes when the handler returns.
+    """
+
+    name = "stream"
+
+    __slots__ = ("_handler", "_is_over", "_task", "_tasks", "_waiter", "_waiting", "_waiting_size", "session")
+
+    def __init__(self, handler: "Handler", tasks: set[asyncio.Task[None]]) -> None:
+        self.session: Session
+        self._handler = handler
+        self._tasks = tasks
+        self._waiting: deque[Message] | None = None
+        self._waiting_size = 0
+        self._waiter: asyncio.Future[None] | None = None
+        self._is_over = False
+
+    # The handler's side.
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> Message:
+        """Return the next message; the iteration ends with the session."""
+        while not self._waiting:
+            if self._is_over:
+                raise StopAsyncIteration
+            self.session.release()
+            if not self._waiting and not self._is_over:
+                self._waiter = asyncio.get_running_loop().create_future()
+                try:
+                    await self._waiter
+                finally:
+                    self._waiter = None
+        message = self._waiting.popleft()
+        self._waiting_size -= len(message)
+        return message
+
+    def send(self, message: Message) -> Awaitable[None]:
+        """Send; awaiting the result waits while the client is behind. Raises SessionClosed."""
+        self.session.send(message)
+        return self.session.drained() or _DONE
+
+    async def close(self, code: int = 1000, reason: str = "") -> None:
+        """Close behind what was sent; messages still arrive until the client's Close."""
+        self.session.close(code, reason)
+
+    # The session's side: see Dialect.
+
+    def connected(self, session: Session) -> None:
+        """Start the handler."""
+        self.session = session
+        task = asyncio.get_running_loop().create_task(self._run(), name=f"session {session.id}")
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def receive(self, session: Session, message: Message) -> None:
+        """Let a message wait for the handler, which is woken once for all that a read brings."""
+        if self._waiting is None:
+            self._waiting = deque()
+        self._waiting.append(message)
+        self._waiting_size += len(message)
+        if len(self._waiting) >= MAX_WAITING or self._waiting_size >= MAX_WAITING_SIZE:
+            session.hold()
+        self._wake()
+
+    def encode(self, publication: Publication) -> Message:
+        """Hand on what was published, as it is."""
+        payload = publication.payload
+        return bytes(payload).decode() if isinstance(payload, Raw) else payload
+
+    def refuse(self, session: Session, code: str, reason: str) -> None:
+        """Leave it to the Close, which says the same."""
+
+    def disconnected(self, session: Session, code: int) -> None:
+        """End the iteration, behind what still waits."""
+        self._is_over = True
+        self._wake()
+
+    def _wake(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+    async def _run(self) -> None:
+        try:
+            await self._handler(self)
+        except SessionClosed:
+            pass
+        except asyncio.CancelledError:
+            self.session.kick(1001, "the server is going away")
+            raise
+        except Exception:
+            logger.exception("the handler of session %s failed", self.session.id)
+            self.session.kick(1011, "internal error")
+        else:
+            self.session.close()
+
+
+Handler = Callable[[Stream], Awaitable[None]]

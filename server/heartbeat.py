@@ -1,0 +1,82 @@
+"""Heartbeat: finds the peers that are gone without a word.
+
+A peer that was silent for an interval is pinged; if it stays silent for the timeout, counted from the
+ping, it is given up. Any octet from it is life. One sweep serves all connections: they stand in slots,
+as many as sweeps fit in an interval, and each sweep looks at one slot, so that pings are spread too.
+"""
+
+from typing import Final, Protocol, final
+
+from .deadlines import Deadlines
+
+# Seconds between two sweeps, and so the grain of every timeout in the server.
+SWEEP: Final = 0.25
+
+
+class Beating(Protocol):
+    """What the heartbeat asks of a connection."""
+
+    # Whether anything came from the peer, or went to it, since the heartbeat last looked.
+    is_alive: bool
+
+    def send_ping(self) -> None:
+        """Ask the peer for a sign of life."""
+
+    def give_up(self) -> None:
+        """End the connection without waiting for the peer."""
+
+
+@final
+class Heartbeat:
+    """`interval` and `timeout` in seconds; an interval of 0 switches it off."""
+
+    __slots__ = ("_awaited", "_next_seat", "_next_visit", "_slots", "_swept_at", "_where")
+
+    def __init__(self, interval: float, timeout: float) -> None:
+        self._slots: list[dict[Beating, None]] = [{} for _ in range(max(1, round(interval / SWEEP)))]
+        if interval == 0:
+            self._slots = []
+        self._where: dict[Beating, int] = {}
+        self._awaited: Deadlines[Beating] = Deadlines(timeout)
+        self._next_seat = 0
+        self._next_visit = 0
+        self._swept_at: float | None = None
+
+    def __len__(self) -> int:
+        return len(self._where)
+
+    def add(self, connection: Beating) -> None:
+        """Watch over a connection."""
+        if not self._slots:
+            return
+        self._next_seat = (self._next_seat + 1) % len(self._slots)
+        self._slots[self._next_seat][connection] = None
+        self._where[connection] = self._next_seat
+
+    def discard(self, connection: Beating) -> None:
+        """Watch over it no longer."""
+        slot = self._where.pop(connection, None)
+        if slot is not None:
+            del self._slots[slot][connection]
+            self._awaited.discard(connection)
+
+    def sweep(self, now: float) -> None:
+        """Give up who didn't answer in time, and ping the next slot's silent ones."""
+        if not self._slots:
+            return
+        late = 0.0 if self._swept_at is None else now - self._swept_at - SWEEP
+        self._swept_at = now
+        if late > SWEEP:
+            # We were held up ourselves: what the peers sent meanwhile is still to be read.
+            self._awaited.postpone(late)
+        for connection in self._awaited.expired(now):
+            if not connection.is_alive:
+                connection.give_up()
+        for connection in list(self._slots[self._next_visit]):
+            if connection.is_alive:
+                connection.is_alive = False
+                self._awaited.discard(connection)
+            elif connection not in self._awaited:
+                connection.send_ping()
+                self._awaited.add(connection, now)
+        self._next_visit = (self._next_visit + 1) % len(self._slots)

@@ -1,0 +1,238 @@
+"""HTTP on the same port: our own parser judges every head, which then goes one of two ways.
+
+A request that asks for WebSocket becomes a session, which takes over the transport. Any other is
+answered through h11; the next one on the same connection may upgrade.
+"""
+
+import asyncio
+import logging
+import secrets
+from email.utils import formatdate
+from typing import Final, cast, final
+
+from rfc6455 import HandshakeError, Request, RequestReader, ServerHandshake, encode_refusal
+
+from .context import Context
+from .linger import Linger
+from .plain import PlainExchange
+from .protocol import WebSocketSession
+
+logger = logging.getLogger(__name__)
+
+# 9110 15.6.2: a method that isn't known is not implemented; one that doesn't fit is not allowed (15.5.6).
+_METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH"})
+
+# Seconds after which a client that found the server full or stopping may come back.
+_RETRY_AFTER: Final = ("Retry-After", "5")
+
+_PAGE_HEADERS: Final = (
+    (
+        "Content-Security-Policy",
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src data:; connect-src 'self'; "
+        "base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    ),
+    ("X-Content-Type-Options", "nosniff"),
+    ("Referrer-Policy", "no-referrer"),
+    ("Cache-Control", "no-cache"),
+)
+
+
+@final
+class HttpProtocol(asyncio.Protocol):
+    """A connection from its first octet until it upgrades or ends."""
+
+    __slots__ = (
+        "_address",
+        "_context",
+        "_exchange",
+        "_is_admitted",
+        "_is_paused",
+        "_reader",
+        "_received",
+        "_transport",
+    )
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._transport: asyncio.Transport
+        self._address = ""
+        self._is_admitted = False
+        self._is_paused = False
+        # The request that is being read: its octets, and once its head says that it is a plain one, h11.
+        self._reader = self._new_reader()
+        self._received = bytearray()
+        self._exchange: PlainExchange | None = None
+
+    # From the socket.
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Let the connection in if there is room for it."""
+        context = self._context
+        self._transport = cast(asyncio.Transport, transport)
+        peer = transport.get_extra_info("peername")
+        self._address = peer[0] if peer else ""
+        context.connections[self] = None
+        self._is_admitted = not context.is_draining and context.admission.admit(self._address)
+        if not self._is_admitted:
+            self._refuse(_unavailable())
+            return
+        context.handshakes.add(self, context.clock())
+        settings = context.settings
+        self._transport.set_write_buffer_limits(settings.write_high_water, settings.write_low_water)
+
+    def data_received(self, data: bytes) -> None:
+        """Read on in the request."""
+        try:
+            self._receive(data)
+        except HandshakeError as error:
+            self._refuse(error)
+
+    def eof_received(self) -> None:
+        """Let the transport close itself: what is unfinished is dropped."""
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Leave everything that knows this connection."""
+        self._leave()
+        if self._is_admitted:
+            self._context.admission.release(self._address)
+
+    def pause_writing(self) -> None:
+        """Answer no further request until what is written has gone."""
+        self._is_paused = True
+        self._transport.pause_reading()
+
+    def resume_writing(self) -> None:
+        """Go on with what came behind the last request."""
+        self._is_paused = False
+        self._transport.resume_reading()
+        waiting = bytes(self._received)
+        self._received.clear()
+        self.data_received(waiting)
+
+    # The request.
+
+    def _receive(self, data: bytes) -> None:
+        """Read requests, one after the other. Raises HandshakeError."""
+        while data:
+            if self._exchange is None:
+                self._received += data
+                if self._is_paused:
+                    return
+                request = self._reader.feed(data)
+                if request is None:
+                    return
+                if request.upgrades_to("websocket"):
+                    self._upgrade(request)
+                    return
+                self._exchange = PlainExchange(request)
+                data = bytes(self._received)
+            self._exchange.receive_data(data)
+            if not self._exchange.has_ended:
+                return
+            self._answer(self._exchange)
+            if not self._exchange.may_continue:
+                self._leave()
+                Linger(self._transport, self, self._context)
+                return
+            data = self._exchange.trailing
+            self._begin_request()
+
+    def _begin_request(self) -> None:
+        self._exchange = None
+        self._received.clear()
+        self._reader = self._new_reader()
+        self._context.handshakes.add(self, self._context.clock())
+
+    def _upgrade(self, request: Request) -> None:
+        """Make the connection a session. Raises HandshakeError."""
+        context = self._context
+        self._judge_host(request)
+        route = context.routes.get(request.path)
+        if route is None:
+            raise _refusal(404, f"There is no WebSocket at {request.path[:64]}.")
+        handshake = ServerHandshake(request)
+        if not context.policy.admits(handshake.origin, request.host):
+            raise _refusal(403, "Pages of this origin may not connect.")
+        if context.is_draining:
+            raise _unavailable()
+        accepted = handshake.accept(
+            subprotocol=next((name for name in handshake.subprotocols if name in route.subprotocols), None),
+            deflate=context.deflate,
+        )
+        self._leave()
+        session = WebSocketSession(
+            context,
+            self._transport,
+            accepted,
+            route.dialect(),
+            id=secrets.token_urlsafe(9),
+            address=self._address,
+        )
+        session.start(accepted.response, self._reader.trailing)
+
+    def _answer(self, exchange: PlainExchange) -> None:
+        """Write the answer to a plain request. Raises HandshakeError."""
+        context = self._context
+        request = exchange.request
+        self._judge_host(request)
+        if request.method not in _METHODS:
+            raise _refusal(501, "This method is not known here.")
+        page = context.pages.get(request.path)
+        if page is None and request.path not in context.routes:
+            raise _refusal(404, "There is nothing here.")
+        if request.method not in ("GET", "HEAD"):
+            raise _refusal(405, "Only GET and HEAD are allowed here.", ("Allow", "GET, HEAD"))
+        if page is None:
+            raise _refusal(
+                426, "This is a WebSocket.", ("Upgrade", "websocket"), ("Sec-WebSocket-Version", "13")
+            )
+        fields = [("Content-Type", page.content_type), *_PAGE_HEADERS]
+        self._transport.write(exchange.respond(200, fields, page.body))
+
+    def _judge_host(self, request: Request) -> None:
+        # 9110 7.4: a request for a host that isn't ours was misdirected.
+        if not self._context.policy.serves(request.host):
+            raise _refusal(421, "This host is not served here.")
+
+    # The end.
+
+    def shut_down(self) -> None:
+        """Drop a connection that is between two requests; one whose request has begun may end it."""
+        if not self._received:
+            self._transport.close()
+
+    def abort(self) -> None:
+        """Close at once."""
+        self._transport.abort()
+
+    def expire(self) -> None:
+        """Wait no longer for the end of a request."""
+        if self._received or self._exchange is not None:
+            self._refuse(_refusal(408, "The request did not end in time."))
+        else:
+            self._transport.close()
+
+    def _refuse(self, error: HandshakeError) -> None:
+        """Answer with an error, and end the connection so that the answer can be read."""
+        logger.info("refused a request from %s: %d %s", self._address, error.status, error)
+        self._leave()
+        self._transport.write(encode_refusal(error, formatdate(usegmt=True)))
+        Linger(self._transport, self, self._context)
+
+    def _leave(self) -> None:
+        self._context.handshakes.discard(self)
+        self._context.connections.pop(self, None)
+
+    def _new_reader(self) -> RequestReader:
+        settings = self._context.settings
+        return RequestReader(
+            max_head=settings.max_head, max_fields=settings.max_fields, max_target=settings.max_target
+        )
+
+
+def _refusal(status: int, message: str, *headers: tuple[str, str]) -> HandshakeError:
+    return HandshakeError(message, status=status, rule="refused", section="4.2.2", headers=headers)
+
+
+def _unavailable() -> HandshakeError:
+    return _refusal(503, "There is no room for another connection now.", _RETRY_AFTER)

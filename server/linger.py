@@ -1,0 +1,51 @@
+"""Linger: ends a TCP connection so that the peer can still read what was written last.
+
+Closing a socket with unread input resets the connection, and a reset destroys what the peer has not
+read yet (RFC 6455 7.1.1, RFC 9112 9.6). So: half-close, discard what still comes, close at its end.
+"""
+
+import asyncio
+from typing import Final, final
+
+from .context import Context
+
+# Octets that are discarded before the peer is taken for one that never ends.
+MAX_DISCARDED: Final = 1 << 20
+
+
+@final
+class Linger(asyncio.Protocol):
+    """Takes over a transport whose last octets are written, and hands its end back to the owner."""
+
+    __slots__ = ("_context", "_discarded", "_owner", "_transport")
+
+    def __init__(self, transport: asyncio.Transport, owner: asyncio.Protocol, context: Context) -> None:
+        self._transport = transport
+        self._owner = owner
+        self._context = context
+        self._discarded = 0
+        context.closings.add(self, context.clock())
+        transport.set_protocol(self)
+        if transport.is_closing():
+            return
+        transport.resume_reading()
+        if transport.can_write_eof():
+            transport.write_eof()
+
+    def data_received(self, data: bytes) -> None:
+        """Discard it."""
+        self._discarded += len(data)
+        if self._discarded > MAX_DISCARDED:
+            self._transport.abort()
+
+    def eof_received(self) -> None:
+        """Let the transport close itself: nothing can be lost any more."""
+
+    def expire(self) -> None:
+        """Wait for the peer no longer."""
+        self._transport.abort()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Tell the one whose connection it was."""
+        self._context.closings.discard(self)
+        self._owner.connection_lost(exc)

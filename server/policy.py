@@ -1,0 +1,63 @@
+"""Policy: which hosts are served, and pages of which origins may connect."""
+
+from collections.abc import Sequence
+from typing import Final, final
+from urllib.parse import urlsplit
+
+LOOPBACK_NAMES: Final = ("localhost", "127.0.0.1", "[::1]")
+_DEFAULT_PORTS: Final = {"http": 80, "https": 443, "ws": 80, "wss": 443}
+
+
+@final
+class Policy:
+    """Compares whole names, in lower case: never a part of one.
+
+    `allowed_hosts` without a port; empty serves any. `allowed_origins` as serialised origins, `null` or `*`.
+    """
+
+    __slots__ = ("_any_origin", "_hosts", "_origins")
+
+    def __init__(self, allowed_hosts: Sequence[str], allowed_origins: Sequence[str]) -> None:
+        self._hosts = frozenset(allowed_hosts)
+        self._any_origin = "*" in allowed_origins
+        self._origins = frozenset(_split_origin(origin) or ("", origin, 0) for origin in allowed_origins)
+
+    def serves(self, host: str) -> bool:
+        """Tell whether a request's Host is one of ours; another may be a rebound DNS name."""
+        return not self._hosts or _split_authority(host)[0] in self._hosts
+
+    def admits(self, origin: str | None, host: str) -> bool:
+        """Tell whether a page of this origin may connect to this Host (RFC 6455 10.2)."""
+        # Browsers always send an Origin; who sends none isn't a page that someone was lured to.
+        if origin is None or self._any_origin:
+            return True
+        parts = _split_origin(origin)
+        if parts is None:
+            return ("", origin, 0) in self._origins
+        if parts in self._origins:
+            return True
+        # The scheme is not compared: behind a proxy that ends TLS it isn't known here.
+        scheme, name, port = parts
+        own_name, own_port = _split_authority(host)
+        return name == own_name and port == (own_port or _DEFAULT_PORTS[scheme])
+
+
+def _split_origin(origin: str) -> tuple[str, str, int] | None:
+    """Split a serialised origin (RFC 6454 6.1) into scheme, host and port; None if it is opaque or none."""
+    try:
+        parts = urlsplit(origin.lower())
+        port = parts.port
+    except ValueError:
+        return None
+    if parts.scheme not in _DEFAULT_PORTS or origin.lower() != f"{parts.scheme}://{parts.netloc}":
+        return None
+    name = parts.netloc.rpartition(":")[0] if port is not None else parts.netloc
+    return parts.scheme, name, port or _DEFAULT_PORTS[parts.scheme]
+
+
+def _split_authority(host: str) -> tuple[str, int | None]:
+    """Split a Host that the request's reader has found well-formed."""
+    name, colon, port = host.lower().rpartition(":")
+    if colon and not port.endswith("]"):
+        return name, int(port) if port else None
+    return host.lower(), None

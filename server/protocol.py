@@ -1,0 +1,381 @@
+"""The WebSocket's transport: bytes from the socket through `rfc6455` to the session's dialect, and back.
+
+    data_received -> Connection.receive_data -> pump: next_event -> dialect.receive
+    send, deliver -> Connection.send_* -> data_to_send -> one write
+
+One write answers one read; what arises outside of a read leaves at the end of the event loop's turn.
+Both directions pause. When the transport pauses writing, what others send waits in `out` as
+publications, within bounds. Reading is paused only when a reply of the session's own has to wait too, or
+when its dialect asks: until then Pong and Close are still seen.
+"""
+
+import asyncio
+import logging
+from typing import final
+
+from rfc6455 import (
+    Accepted,
+    CloseCode,
+    Connection,
+    Ping,
+    ProtocolError,
+    Role,
+    Sending,
+)
+
+from .context import Context
+from .limits import Allowance
+from .linger import Linger
+from .publication import Publication
+from .session import Dialect, Session, SessionClosed
+from .tick import MAX_BATCH, Message, Tick
+
+logger = logging.getLogger(__name__)
+
+
+@final
+class WebSocketSession(Session, asyncio.Protocol):
+    """A session carried by a WebSocket: the only code that writes to its transport."""
+
+    __slots__ = (
+        "_allowance",
+        "_close_wanted",
+        "_connection",
+        "_context",
+        "_delivery",
+        "_drain_waiters",
+        "_is_corked",
+        "_is_ended",
+        "_is_held",
+        "_owed_pong",
+        "_reply_waits",
+        "_transport",
+        "_waiting_bytes",
+        "_waiting_counted",
+        "is_alive",
+        "is_paused",
+    )
+
+    def __init__(
+        self,
+        context: Context,
+        transport: asyncio.Transport,
+        accepted: Accepted,
+        dialect: Dialect,
+        *,
+        id: str,
+        address: str,
+        user: str | None = None,
+    ) -> None:
+        super().__init__(id, dialect, address, user)
+        settings = context.settings
+        self._context = context
+        self._transport = transport
+        self._connection = Connection(
+            Role.SERVER,
+            accepted.deflate,
+            max_message_size=settings.max_message_size,
+            max_fragments=settings.max_fragments,
+            # Under back-pressure only the newest Ping is owed an answer (RFC 6455 5.5.3).
+            auto_pong=False,
+            deflater=context.deliveries.deflater(accepted.deflate),
+        )
+        self._delivery = context.deliveries.get(dialect, accepted.deflate)
+        self._allowance: Allowance | None = None
+        # Whether something came from the peer, or went to it, since the heartbeat last looked.
+        self.is_alive = True
+        # Reading: inside the pump one write is gathered; it stops while a reply waits, or is held.
+        self._is_corked = False
+        self._reply_waits = False
+        self._is_held = False
+        # Writing: paused by the transport; then this much of others' waits, counted up to an index of `out`.
+        self.is_paused = False
+        self._waiting_bytes = 0
+        self._waiting_counted = 0
+        self._owed_pong: bytes | None = None
+        self._drain_waiters: list[asyncio.Future[None]] | None = None
+        # Closing: wanted once all that waits has gone; ended when the session is nobody's any more.
+        self._close_wanted: tuple[int, str] | None = None
+        self._is_ended = False
+
+    def start(self, response: bytes, trailing: bytes) -> None:
+        """Take over the transport and answer the handshake; `trailing` came behind the request's head."""
+        self._transport.set_protocol(self)
+        self._transport.write(response)
+        self._context.connections[self] = None
+        self._context.heartbeat.add(self)
+        if self._context.rates is not None:
+            self._allowance = Allowance(self._context.rates, self._context.clock())
+        self._is_corked = True
+        self.dialect.connected(self)
+        self.data_received(trailing)
+
+    # From the socket.
+
+    def data_received(self, data: bytes) -> None:
+        """Handle what a read brought, and answer it in one write."""
+        self.is_alive = True
+        self._connection.receive_data(data)
+        if self._allowance is not None:
+            self._allowance.refill(self._context.clock())
+            self._allowance.bytes -= len(data)
+        self._pump()
+
+    def eof_received(self) -> None:
+        """Note that the peer sends no more; the transport then closes itself (RFC 6455 7.1.4)."""
+        self._connection.receive_eof()
+        self.deliver(Tick(self._context.clock()))
+        self._end()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Leave everything that knows this session."""
+        self._end()
+        self._context.connections.pop(self, None)
+        self._context.admission.release(self.address)
+
+    def pause_writing(self) -> None:
+        """Let publications wait from here on."""
+        self.is_paused = True
+
+    def resume_writing(self) -> None:
+        """Send what waits, at the end of this turn."""
+        self.is_paused = False
+        # Progress in writing is life: the peer reads.
+        self.is_alive = True
+        if self._owed_pong is not None:
+            self._connection.pong(self._owed_pong)
+            self._owed_pong = None
+        self._context.fanout.add(self)
+
+    def _pump(self) -> None:
+        """Take events until there are none, or until the session must wait."""
+        connection = self._connection
+        dialect = self.dialect
+        allowance = self._allowance
+        self._is_corked = True
+        while not (self._reply_waits or self._is_held):
+            try:
+                event = connection.next_event()
+                if event is None:
+                    break
+                if isinstance(event, str | bytes):
+                    if allowance is not None:
+                        allowance.messages -= 1
+                        if allowance.messages < 0:
+                            break
+                    dialect.receive(self, event)
+                elif isinstance(event, Ping):
+                    self._answer_ping(event)
+            except SessionClosed:
+                # A reply to what crossed our Close has nowhere to go.
+                continue
+            except ProtocolError as error:
+                logger.info("session %s failed: %s (%s)", self.id, error, error.rule)
+                break
+            except Exception:
+                logger.exception("session %s failed", self.id)
+                connection.fail(CloseCode.INTERNAL_ERROR, "internal error")
+                break
+        if allowance is not None:
+            passed = allowance.passed(connection.frames_received)
+            if passed is not None and not connection.is_over:
+                self._refuse(passed)
+        self._is_corked = False
+        self._write()
+        if connection.is_over and not self._is_ended:
+            self._finish()
+
+    def _refuse(self, passed: str) -> None:
+        """Fail a client that passed its rate, and say so in its dialect first."""
+        if self._connection.sending is Sending.OPEN:
+            self.dialect.refuse(self, "rate_limited", f"Too many {passed} a second.")
+            self.deliver(Tick(self._context.clock()))
+        self._connection.fail(CloseCode.POLICY_VIOLATION, f"too many {passed} a second")
+
+    def _answer_ping(self, ping: Ping) -> None:
+        if self.is_paused:
+            self._owed_pong = ping.payload
+        else:
+            self._connection.pong(ping.payload)
+
+    # To the socket.
+
+    def send(self, message: Message) -> None:
+        """Send a message, behind all that waits. Raises SessionClosed, or UnicodeEncodeError."""
+        if self._is_ended or self._close_wanted is not None or self._connection.sending is not Sending.OPEN:
+            raise SessionClosed(self._connection.close_code)
+        if self.out or self.is_paused:
+            if isinstance(message, str) and not message.isascii():
+                message.encode()
+            self.out.append(message)
+            if self.is_paused and not self._reply_waits:
+                self._reply_waits = True
+                self._transport.pause_reading()
+            return
+        self._send_now(message)
+        if not self._is_corked:
+            self._context.fanout.add(self)
+
+    def deliver(self, tick: Tick) -> None:
+        """Write what waits in `out`, in batches, until the transport has enough."""
+        if self._is_ended:
+            self.out = []
+            return
+        while self.out and not self.is_paused:
+            if self._delivery is not None:
+                batch, count = tick.batch(self.out, self._delivery)
+                self._connection.send_encoded(batch, self._delivery.window_bits)
+            else:
+                count = self._send_batch()
+            # A new list: the tick keeps the old one to compare with.
+            self.out = self.out[count:]
+            self._waiting_bytes = self._waiting_counted = 0
+            self._write()
+        self._write()
+        if self.out:
+            self._bound_waiting(tick.now)
+        elif not self.is_paused:
+            self._all_sent()
+
+    def drained(self) -> asyncio.Future[None] | None:
+        """Return what to await until the transport takes more; None if it does."""
+        if not self.is_paused and not self.out:
+            return None
+        waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        if self._drain_waiters is None:
+            self._drain_waiters = []
+        self._drain_waiters.append(waiter)
+        return waiter
+
+    def hold(self) -> None:
+        """Hand the dialect no message until `release()`."""
+        if not self._is_held:
+            self._is_held = True
+            self._transport.pause_reading()
+
+    def release(self) -> None:
+        """Go on where `hold()` stopped."""
+        if self._is_held:
+            self._is_held = False
+            self._resume()
+
+    def _resume(self) -> None:
+        if not (self._is_held or self._reply_waits or self._is_ended):
+            self._transport.resume_reading()
+            self._pump()
+
+    def _all_sent(self) -> None:
+        """Do what waited for that: wake senders, close, read on."""
+        waiters, self._drain_waiters = self._drain_waiters, None
+        for waiter in waiters or ():
+            if not waiter.done():
+                waiter.set_result(None)
+        if self._close_wanted is not None:
+            self._connection.close(*self._close_wanted)
+            self._write()
+        if self._reply_waits:
+            self._reply_waits = False
+            self._resume()
+
+    def _send_now(self, message: Message) -> None:
+        if isinstance(message, str):
+            self._connection.send_text(message)
+        else:
+            self._connection.send_binary(message)
+
+    def _send_batch(self) -> int:
+        """Send the first items, compressed for this session alone; return how many."""
+        size = 0
+        for count, item in enumerate(self.out, 1):
+            message = self.dialect.encode(item) if isinstance(item, Publication) else item
+            self._send_now(message)
+            size += len(message)
+            if size >= MAX_BATCH:
+                return count
+        return len(self.out)
+
+    def _write(self) -> None:
+        pieces = self._connection.data_to_send()
+        if pieces:
+            self._transport.write(pieces[0] if len(pieces) == 1 else b"".join(pieces))
+
+    def _bound_waiting(self, now: float) -> None:
+        """Hold what others leave waiting to its bounds; replies are bounded by pausing reading."""
+        settings = self._context.settings
+        for item in self.out[self._waiting_counted :]:
+            if isinstance(item, Publication):
+                self._waiting_bytes += item.size
+        self._waiting_counted = len(self.out)
+        oldest = next((item for item in self.out if isinstance(item, Publication)), None)
+        if oldest is None:
+            return
+        if (
+            self._waiting_bytes > settings.max_queue_bytes
+            or now - oldest.published_at > settings.max_queue_seconds
+        ):
+            self.kick(CloseCode.TRY_AGAIN_LATER, "too slow: rejoin from your last offset")
+
+    # The end.
+
+    def close(self, code: int = CloseCode.NORMAL_CLOSURE, reason: str = "") -> None:
+        """Close, behind all that waits; messages still arrive until the peer's Close."""
+        if self._is_ended or self._close_wanted is not None:
+            return
+        self._close_wanted = code, reason
+        self._context.closings.add(self, self._context.clock())
+        self._context.fanout.add(self)
+
+    def kick(self, code: int, reason: str) -> None:
+        """Close at once: what waits and what still comes is dropped."""
+        if self._is_ended:
+            return
+        self.out = []
+        self._connection.fail(code, reason)
+        self._write()
+        self._finish()
+
+    def shut_down(self) -> None:
+        """Close because the server stops."""
+        self.close(CloseCode.GOING_AWAY, "the server is going away")
+
+    def abort(self) -> None:
+        """End the connection without another octet."""
+        self._end()
+        self._transport.abort()
+
+    def expire(self) -> None:
+        """Wait no longer for the peer's Close (RFC 6455 7.1.1)."""
+        self.abort()
+
+    def send_ping(self) -> None:
+        """Ask for a sign of life; while writing is paused its progress is one."""
+        if self._connection.sending is Sending.OPEN and not self.is_paused:
+            self._connection.ping()
+            self._context.fanout.add(self)
+
+    def give_up(self) -> None:
+        """End the connection to a peer that fell silent; should it still listen, it learns why."""
+        logger.info("session %s gave no sign of life", self.id)
+        self._connection.fail(CloseCode.INTERNAL_ERROR, "no pong in time")
+        self._write()
+        self.abort()
+
+    def _finish(self) -> None:
+        """Nothing more is sent or received: a server ends the TCP connection first (RFC 6455 7.1.1)."""
+        self._end()
+        Linger(self._transport, self, self._context)
+
+    def _end(self) -> None:
+        if self._is_ended:
+            return
+        self._is_ended = True
+        self.out = []
+        self._context.heartbeat.discard(self)
+        self._context.closings.discard(self)
+        for waiter in self._drain_waiters or ():
+            if not waiter.done():
+                waiter.set_exception(SessionClosed(self._connection.close_code))
+        try:
+            self.dialect.disconnected(self, self._connection.close_code)
+        except Exception:
+            logger.exception("session %s failed at its end", self.id)

@@ -1,0 +1,228 @@
+"""Service: listens, sweeps, and stops without leaving anyone in the dark."""
+
+import asyncio
+import logging
+import socket
+from collections.abc import Mapping
+from importlib.resources import files
+from typing import Final, final
+
+from rfc6455 import DeflateOptions
+
+from .context import Context, Page, Route
+from .deadlines import Deadlines
+from .delivery import Deliveries
+from .dialects.echo import EchoDialect
+from .dialects.rooms import RoomsDialect
+from .dialects.stream import Handler, Stream
+from .fanout import Fanout
+from .heartbeat import SWEEP, Heartbeat
+from .http import HttpProtocol
+from .hub import Hub
+from .limits import Admission, Rates, descriptor_limit
+from .policy import LOOPBACK_NAMES, Policy
+from .settings import Settings
+
+logger = logging.getLogger(__name__)
+
+# Connections the kernel keeps for us between two turns of the loop.
+BACKLOG: Final = 128
+# Octets that the kernel holds unsent before it says that a socket is full; else it would hold megabytes.
+NOTSENT_LOWAT: Final = 32 * 1024
+# Sessions that are told to go away per sweep: their clients come back spread out.
+MIN_DRAIN_BATCH: Final = 100
+
+_PAGES: Final = {
+    "/": ("index.html", "text/html; charset=utf-8"),
+    "/app.js": ("app.js", "text/javascript; charset=utf-8"),
+    "/client.js": ("client.js", "text/javascript; charset=utf-8"),
+    "/style.css": ("style.css", "text/css; charset=utf-8"),
+}
+
+
+class ListenError(Exception):
+    """No socket could be opened to listen on; the message is for the person who asked for it."""
+
+
+@final
+class Service:
+    """A server on its event loop: `start()`, then `stop()`.
+
+    `handlers` adds WebSocket paths that are served by an application's coroutines.
+    """
+
+    def __init__(self, settings: Settings, handlers: Mapping[str, Handler] | None = None) -> None:
+        self.settings = settings
+        self.addresses: list[tuple[str, int]] = []
+        self._handlers = dict(handlers or {})
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._servers: list[asyncio.Server] = []
+        self._sweep: asyncio.TimerHandle | None = None
+        self._drained: asyncio.Future[None] | None = None
+        self._loop = asyncio.get_running_loop()
+        self.context = self._make_context()
+
+    @property
+    def hub(self) -> Hub:
+        """The hub, in which an application may publish."""
+        return self.context.hub
+
+    async def start(self) -> None:
+        """Listen on every address that the settings mean. Raises ListenError."""
+        sockets = open_sockets(self.settings.host, self.settings.port, self.settings.socket_send_buffer)
+        for listener in sockets:
+            self._servers.append(
+                await self._loop.create_server(
+                    lambda: HttpProtocol(self.context), sock=listener, backlog=BACKLOG
+                )
+            )
+            self.addresses.append(listener.getsockname()[:2])
+        self._on_sweep()
+
+    async def stop(self) -> None:
+        """Accept nobody, tell everybody, wait until they are gone or the time for it is over."""
+        context = self.context
+        context.is_draining = True
+        for server in self._servers:
+            server.close()
+        timeout = self.settings.drain_timeout
+        batch = max(MIN_DRAIN_BATCH, round(len(context.connections) * SWEEP * 2 / timeout))
+        waiting = list(context.connections)
+        deadline = self._loop.time() + timeout
+        while context.connections and self._loop.time() < deadline:
+            for connection in waiting[:batch]:
+                connection.shut_down()
+            del waiting[:batch]
+            self._drained = self._loop.create_future()
+            await asyncio.wait([self._drained], timeout=SWEEP)
+        self.stop_now()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def stop_now(self) -> None:
+        """Stop without waiting for anybody."""
+        for server in self._servers:
+            server.close()
+        if self._sweep is not None:
+            self._sweep.cancel()
+        for connection in list(self.context.connections):
+            connection.abort()
+
+    def _on_sweep(self) -> None:
+        """Look at all that time may end, for all connections at once."""
+        self._sweep = self._loop.call_later(SWEEP, self._on_sweep)
+        context = self.context
+        now = self._loop.time()
+        for deadlines in (context.handshakes, context.closings):
+            for entry in deadlines.expired(now):
+                entry.expire()
+        context.heartbeat.sweep(now)
+
+    def _make_context(self) -> Context:
+        settings = self.settings
+        fanout = Fanout(self._loop.call_soon, self._loop.time)
+        hub = Hub(
+            fanout,
+            self._loop.time,
+            max_rooms=settings.max_rooms,
+            max_rooms_per_session=settings.max_rooms_per_connection,
+        )
+        rooms = RoomsDialect(hub)
+        echo = EchoDialect()
+        routes = {"/": Route(lambda: rooms), "/ws": Route(lambda: rooms), "/echo": Route(lambda: echo)}
+        for path, handler in self._handlers.items():
+            routes[path] = Route(lambda handler=handler: Stream(handler, self._tasks))  # type: ignore[misc]
+        rates = settings.message_rate, settings.frame_rate, settings.byte_rate
+        return Context(
+            settings=settings,
+            clock=self._loop.time,
+            fanout=fanout,
+            hub=hub,
+            heartbeat=Heartbeat(settings.ping_interval, settings.pong_timeout),
+            handshakes=Deadlines(settings.handshake_timeout),
+            closings=Deadlines(settings.close_timeout),
+            admission=Admission(
+                settings.max_connections or descriptor_limit(), settings.max_connections_per_address
+            ),
+            policy=Policy(_served_hosts(settings), settings.allowed_origins),
+            deliveries=Deliveries(),
+            rates=Rates(*rates) if any(rates) else None,
+            deflate=_deflate_options(settings),
+            routes=routes,
+            pages=_load_pages(),
+            connections={},
+        )
+
+
+def _served_hosts(settings: Settings) -> tuple[str, ...]:
+    """On loopback only its own names are served, against rebound DNS names; elsewhere any, unless told."""
+    if settings.allowed_hosts or settings.host not in ("localhost", "127.0.0.1", "::1"):
+        return settings.allowed_hosts
+    return LOOPBACK_NAMES
+
+
+def _deflate_options(settings: Settings) -> DeflateOptions | None:
+    if not settings.compression:
+        return None
+    if settings.compression_context_takeover:
+        return DeflateOptions(
+            no_context_takeover=False,
+            max_window_bits=12,
+            mem_level=5,
+            min_size=settings.compression_threshold,
+        )
+    return DeflateOptions(min_size=settings.compression_threshold)
+
+
+def _load_pages() -> dict[str, Page]:
+    folder = files(__package__) / "static"
+    pages = {
+        path: Page(content_type, (folder / name).read_bytes())
+        for path, (name, content_type) in _PAGES.items()
+    }
+    pages["/healthz"] = Page("application/json", b'{"status":"ok"}\n')
+    return pages
+
+
+def open_sockets(host: str, port: int, send_buffer: int = 0) -> list[socket.socket]:
+    """Bind every address that the host name stands for, all to the same port. Raises ListenError."""
+    # localhost is both loopback addresses, whatever the machine's own tables say.
+    names = ["127.0.0.1", "::1"] if host == "localhost" else [host]
+    sockets: list[socket.socket] = []
+    try:
+        for name in names:
+            for family, kind, proto, _, address in socket.getaddrinfo(
+                name, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+            ):
+                try:
+                    sockets.append(_bind(family, kind, proto, (address[0], port, *address[2:]), send_buffer))
+                except OSError:
+                    # A machine without IPv6 has no ::1.
+                    if name != "::1" or not sockets:
+                        raise
+                port = sockets[0].getsockname()[1]
+    except OSError as error:
+        for opened in sockets:
+            opened.close()
+        raise ListenError(f"can't listen on {host}:{port}: {error.strerror}") from None
+    return sockets
+
+
+def _bind(family: int, kind: int, proto: int, address: tuple[object, ...], send_buffer: int) -> socket.socket:
+    listener = socket.socket(family, kind, proto)
+    try:
+        # A restarted server needn't wait for the last one's connections to fade.
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        # Accepted sockets inherit these.
+        if send_buffer:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, send_buffer)
+        if hasattr(socket, "TCP_NOTSENT_LOWAT"):
+            listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, NOTSENT_LOWAT)
+        listener.bind(address)
+    except OSError:
+        listener.close()
+        raise
+    return listener

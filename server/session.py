@@ -1,0 +1,89 @@
+"""Session: one client as the hub sees it, whatever carries it and whatever it speaks."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Awaitable
+from typing import Protocol
+
+from .publication import Publication
+from .tick import Item, Message, Tick
+
+
+class SessionClosed(Exception):
+    """The session is over, which is nobody's mistake; `code` is its close code (RFC 6455 7.1.5)."""
+
+    def __init__(self, code: int) -> None:
+        super().__init__(f"The session is closed ({code}).")
+        self.code = code
+
+
+class Dialect(Protocol):
+    """What a session speaks: a meaning for its messages, and messages for the hub's publications."""
+
+    # Sessions whose dialects have the same name get the same message for a publication.
+    name: str
+
+    def connected(self, session: "Session") -> None:
+        """Greet a session, which can be sent to from here on."""
+
+    def receive(self, session: "Session", message: Message) -> None:
+        """Take the client's next message."""
+
+    def encode(self, publication: Publication) -> Message:
+        """Make the message that tells of a publication."""
+
+    def refuse(self, session: "Session", code: str, reason: str) -> None:
+        """Tell the client which limit it passed, just before it is closed for that."""
+
+    def disconnected(self, session: "Session", code: int) -> None:
+        """Learn that the session is over, and how it closed (RFC 6455 7.1.5)."""
+
+
+class Session(ABC):
+    """One client: who it is, its dialect, and the ordered list of what it is to be sent.
+
+    What arises for it during one turn of the event loop is gathered in `out` and leaves together, when
+    the fan-out calls `deliver()`.
+    """
+
+    __slots__ = ("address", "dialect", "id", "is_dirty", "out", "user")
+
+    def __init__(self, id: str, dialect: Dialect, address: str, user: str | None) -> None:
+        self.id = id
+        self.dialect = dialect
+        self.address = address
+        # The name that the handshake proved, which nobody else can claim.
+        self.user = user
+        self.out: list[Item] = []
+        # Whether the fan-out has it on its list.
+        self.is_dirty = False
+
+    @abstractmethod
+    def deliver(self, tick: Tick) -> None:
+        """Send what is in `out`, as far as the client takes it."""
+
+    @abstractmethod
+    def send(self, message: Message) -> None:
+        """Send a message, behind all that waits. Raises SessionClosed."""
+
+    @abstractmethod
+    def close(self, code: int = 1000, reason: str = "") -> None:
+        """Close, behind all that waits."""
+
+    @abstractmethod
+    def kick(self, code: int, reason: str) -> None:
+        """Close at once: what waits and what still comes is dropped."""
+
+    @abstractmethod
+    def drained(self) -> Awaitable[None] | None:
+        """Return what to await until all that was sent is with the transport; None if it is.
+
+        Awaiting raises SessionClosed when the session ends before.
+        """
+
+    @abstractmethod
+    def hold(self) -> None:
+        """Hand the dialect no message until `release()`."""
+
+    @abstractmethod
+    def release(self) -> None:
+        """Go on where `hold()` stopped."""

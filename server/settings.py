@@ -1,0 +1,298 @@
+"""Every option of the server, said once: flags, environment variables and TOML keys come from one table."""
+
+# ruff: noqa: RUF009 - `option` makes a dataclass field, which ruff can't see.
+
+import argparse
+import difflib
+import re
+import textwrap
+import tomllib
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from itertools import chain
+from typing import Annotated, Any, Final, Literal, TypeVar, final, get_args, get_type_hints
+
+T = TypeVar("T")
+
+KIB: Final = 1 << 10
+MIB: Final = 1 << 20
+UNITS: Final = {"GiB": 1 << 30, "MiB": MIB, "KiB": KIB}
+YES: Final = ("true", "on", "yes", "1")
+NO: Final = ("false", "off", "no", "0")
+
+ENVIRONMENT_PREFIX: Final = "RFC6455_SERVER_"
+DESCRIPTION: Final = f"""\
+A WebSocket server with rooms, broadcast and presence.
+
+An option is a flag, an environment variable and a key of the TOML file:
+--max-rooms 10, {ENVIRONMENT_PREFIX}MAX_ROOMS=10 or max_rooms = 10. Flags override
+the environment, which overrides the file; BYTES may end in KiB, MiB or GiB.
+Defaults stand in brackets."""
+
+
+class SettingsError(Exception):
+    """What was given can't be used; the message is one line for the person who gave it."""
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """One kind of value: how help names it, what an error asks for, how it is read and shown."""
+
+    metavar: str
+    expected: str
+    toml: tuple[type, ...]  # what the file may hold; lists are of strings
+    parse: Callable[[str], object]  # raises ValueError
+    show: Callable[[Any], str] = str
+    limits: tuple[float, float] | None = None
+
+
+def parse_bytes(text: str) -> int:
+    match = re.fullmatch(r"(-?[0-9]{1,18}) ?(KiB|MiB|GiB)?", text)
+    if match is None:
+        raise ValueError(text)
+    return int(match[1]) * UNITS.get(match[2], 1)
+
+
+def show_bytes(value: int) -> str:
+    for unit, size in UNITS.items():
+        if value and value % size == 0:
+            return f"{value // size}{unit}"
+    return str(value)
+
+
+def parse_switch(text: str) -> bool:
+    word = text.lower()
+    if word not in YES + NO:
+        raise ValueError(text)
+    return word in YES
+
+
+def matching(pattern: str) -> Callable[[str], str]:
+    def parse(text: str) -> str:
+        if not re.fullmatch(pattern, text):
+            raise ValueError(text)
+        return text
+
+    return parse
+
+
+def list_of(metavar: str, expected: str, pattern: str) -> Kind:
+    parse = matching(pattern)
+    return Kind(
+        metavar + ",...",
+        "a list of " + expected,
+        (list,),
+        # Hosts and origins are compared in lower case.
+        lambda text: tuple(parse(item.strip().lower()) for item in text.split(",") if item.strip()),
+        lambda items: ", ".join(items) or "none",
+    )
+
+
+def one_of(words: object) -> Kind:
+    choices = get_args(words)
+    return Kind("|".join(choices), "one of " + ", ".join(choices), (str,), matching("|".join(choices)))
+
+
+WHOLE: Final = "a whole number"
+TIME: Final = "a number of seconds"
+SIZE: Final = "a size such as 65536, 64KiB or 1MiB"
+ORIGIN: Final = r"\*|null|[a-z][a-z0-9+.-]*://[^\s/?#@*]+"
+ORIGINS: Final = "origins such as https://example.com:8443, null or *"
+NAME: Final = r"[a-z0-9_.-]+|\[[0-9a-f:.]+\]"
+NAMES: Final = "hosts without ports, such as example.com or [::1]"
+
+# An empty host would listen on every interface; who wants that says 0.0.0.0 or ::.
+Host = Annotated[str, Kind("HOST", "a name or an address", (str,), matching(r"\S+"))]
+Port = Annotated[int, Kind("PORT", WHOLE, (int,), int, limits=(1, 65_535))]
+Count = Annotated[int, Kind("N", WHOLE, (int,), int, limits=(1, 1_000_000_000))]
+Bytes = Annotated[int, Kind("BYTES", SIZE, (int, str), parse_bytes, show_bytes, limits=(1, 1 << 30))]
+Seconds = Annotated[
+    float, Kind("SECONDS", TIME, (int, float), float, "{:.15g}".format, limits=(0.001, 86_400))
+]
+Switch = Annotated[
+    bool, Kind("true|false", "true or false", (bool,), parse_switch, lambda on: str(on).lower())
+]
+Origins = Annotated[tuple[str, ...], list_of("ORIGIN", ORIGINS, ORIGIN)]
+Hosts = Annotated[tuple[str, ...], list_of("HOST", NAMES, NAME)]
+Loop = Literal["auto", "uvloop", "asyncio"]
+LogLevel = Literal["debug", "info", "warning", "error"]
+
+
+def option(default: T, help: str, *, zero: str = "", group: str = "") -> T:
+    """A row of the table. `zero` says what 0 means where it is allowed; `group` holds until the next one."""
+    return field(default=default, metadata={"help": help, "zero": zero, "group": group})
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """The server's options; raises SettingsError for values out of range or at odds with each other."""
+
+    host: Host = option("localhost", "Where to listen; localhost is 127.0.0.1 and ::1.", group="Listening")
+    port: Port = option(8765, "TCP port.", zero="any free one")
+    allowed_origins: Origins = option(
+        (), "Origins of pages that may connect, besides the same host; null and * only by name."
+    )
+    allowed_hosts: Hosts = option(
+        (), "Host names served; unless named, localhost, 127.0.0.1 and [::1] on loopback, any elsewhere."
+    )
+
+    max_head: Bytes = option(16 * KIB, "Size of a request's head.", group="Handshake")
+    max_fields: Count = option(100, "Header fields in a request.")
+    max_target: Bytes = option(8 * KIB, "Length of a request's target.")
+    handshake_timeout: Seconds = option(10.0, "From accepting a connection to the end of its request's head.")
+
+    max_message_size: Bytes = option(1 * MIB, "Size of a message, also while inflating.", group="Limits")
+    max_fragments: Count = option(4096, "Frames in a message, empty ones too.")
+    max_connections: Count = option(0, "Connections at a time.", zero="the descriptor limit less 256")
+    max_connections_per_address: Count = option(1000, "Connections at a time from one address.")
+    message_rate: Count = option(200, "Messages a second per connection, twice that in a burst.", zero="off")
+    frame_rate: Count = option(1000, "Frames a second per connection, twice that in a burst.", zero="off")
+    byte_rate: Bytes = option(4 * MIB, "Bytes a second per connection, twice that in a burst.", zero="off")
+    max_rooms_per_connection: Count = option(100, "Rooms that one connection may be in.")
+    max_rooms: Count = option(100_000, "Rooms at a time.")
+
+    ping_interval: Seconds = option(30.0, "Between pings to a silent peer.", zero="off", group="Heartbeat")
+    pong_timeout: Seconds = option(20.0, "From a ping to the first byte that must follow.")
+
+    write_high_water: Bytes = option(64 * KIB, "Unsent bytes that pause a session.", group="Slow readers")
+    write_low_water: Bytes = option(16 * KIB, "Unsent bytes at which it goes on.", zero="when all is sent")
+    max_queue_bytes: Bytes = option(1 * MIB, "What others may leave waiting for a paused session.")
+    max_queue_seconds: Seconds = option(10.0, "How far a paused session may fall behind.")
+    socket_send_buffer: Bytes = option(0, "A socket's send buffer.", zero="the kernel's default")
+
+    compression: Switch = option(True, "Agree to permessage-deflate (RFC 7692).", group="Compression")
+    compression_context_takeover: Switch = option(False, "Keep contexts: smaller messages, more memory.")
+    compression_threshold: Bytes = option(128, "Smallest message that is compressed.", zero="compress all")
+
+    loop: Annotated[Loop, one_of(Loop)] = option("auto", "Event loop; auto: uvloop, if any.", group="Running")
+    log_level: Annotated[LogLevel, one_of(LogLevel)] = option("info", "Least serious message logged.")
+    close_timeout: Seconds = option(10.0, "From our Close to the end of the connection.")
+    drain_timeout: Seconds = option(25.0, "From SIGTERM to the exit.")
+
+    sources: Mapping[str, str] = field(default_factory=dict, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        for name, kind in KINDS.items():
+            value, limits, zero = getattr(self, name), kind.limits, OPTIONS[name].metadata["zero"]
+            if limits is None or limits[0] <= value <= limits[1] or (zero and value == 0):
+                continue
+            expected = " to ".join(map(kind.show, limits)) + (f", or 0 ({zero})" if zero else "")
+            raise SettingsError(f"{name}: expected {expected}, got {self.describe(name)}")
+        if self.write_low_water >= self.write_high_water:
+            low, high = self.describe("write_low_water"), self.describe("write_high_water")
+            raise SettingsError(f"write_low_water: expected less than write_high_water, {high}, got {low}")
+
+    def source(self, name: str) -> str:
+        """Where the value came from: default, file PATH, environment VARIABLE or flag --NAME."""
+        return self.sources.get(name, "default")
+
+    def show(self, name: str) -> str:
+        """The value as a person would write it."""
+        return KINDS[name].show(getattr(self, name))
+
+    def describe(self, name: str) -> str:
+        return f"{self.show(name)} ({self.source(name)})"
+
+
+OPTIONS: Final = {row.name: row for row in fields(Settings) if row.name != "sources"}
+KINDS: Final[dict[str, Kind]] = {
+    name: hint.__metadata__[0]
+    for name, hint in get_type_hints(Settings, include_extras=True).items()
+    if name in OPTIONS
+}
+FLAGS: Final = {name: "--" + name.replace("_", "-") for name in OPTIONS}
+VARIABLES: Final = {name: ENVIRONMENT_PREFIX + name.upper() for name in OPTIONS}
+
+Given = Iterator[tuple[str, str, str]]  # name, text, where it stood
+
+
+def load(argv: Sequence[str], environ: Mapping[str, str]) -> Settings:
+    """The settings that flags, else the environment, else the file, else the defaults give.
+
+    Raises SettingsError; for `--help` prints the options and raises SystemExit(0).
+    """
+    try:
+        flags, unknown = flag_parser().parse_known_args(argv)
+    except argparse.ArgumentError as error:
+        raise SettingsError(str(error)) from None
+    if unknown:
+        raise unknown_name("argument", unknown[0], ["--config", "--help", *FLAGS.values()])
+
+    values: dict[str, Any] = {}
+    sources: dict[str, str] = {}
+    in_file = from_file(flags.config) if flags.config is not None else ()
+    # The last to give a value wins.
+    for name, text, source in chain(in_file, from_environment(environ), from_flags(flags)):
+        kind = KINDS[name]
+        try:
+            values[name] = kind.parse(text)
+        except ValueError:
+            raise SettingsError(f"{name}: expected {kind.expected}, got {text!r} ({source})") from None
+        sources[name] = source
+    return Settings(**values, sources=sources)
+
+
+def from_file(path: str) -> Given:
+    source = f"file {path}"
+    try:
+        with open(path, "rb") as file:
+            table = tomllib.load(file)
+    except OSError as error:
+        raise SettingsError(f"can't read {source}: {error.strerror}") from None
+    except ValueError as error:
+        raise SettingsError(f"invalid TOML in {source}: {error}") from None
+    for name, value in table.items():
+        if name not in OPTIONS:
+            raise unknown_name(f"key in {source}:", name, OPTIONS)
+        kind = KINDS[name]
+        items = value if isinstance(value, list) else [str(value)]
+        if type(value) not in kind.toml or not all(isinstance(item, str) for item in items):
+            raise SettingsError(f"{name}: expected {kind.expected}, got {value!r} ({source})")
+        yield name, ",".join(items), source
+
+
+def from_environment(environ: Mapping[str, str]) -> Given:
+    for variable in environ:
+        if variable.startswith(ENVIRONMENT_PREFIX) and variable not in VARIABLES.values():
+            raise unknown_name("environment variable", variable, VARIABLES.values())
+    for name, variable in VARIABLES.items():
+        if variable in environ:
+            yield name, environ[variable], f"environment {variable}"
+
+
+def from_flags(flags: argparse.Namespace) -> Given:
+    for name, flag in FLAGS.items():
+        texts = getattr(flags, name)
+        if texts is None:
+            continue
+        # A list given twice adds up; of anything else the last one holds.
+        yield name, ",".join(texts) if list in KINDS[name].toml else texts[-1], f"flag {flag}"
+
+
+def unknown_name(what: str, name: str, known: Iterable[str]) -> SettingsError:
+    nearest = difflib.get_close_matches(name, known, 1)
+    hint = f"; did you mean {nearest[0]}?" if nearest else ""
+    return SettingsError(f"unknown {what} {name!r}{hint}")
+
+
+def flag_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m server",
+        usage="%(prog)s [--config FILE] [--OPTION VALUE ...]",
+        description=DESCRIPTION,
+        formatter_class=lambda prog: argparse.RawTextHelpFormatter(prog, max_help_position=6, width=80),
+        allow_abbrev=False,
+        exit_on_error=False,
+    )
+    parser.add_argument("--config", metavar="FILE", help="A TOML file with any of the options below.")
+    group = parser.add_argument_group()
+    for name, row in OPTIONS.items():
+        kind, zero = KINDS[name], row.metadata["zero"]
+        if row.metadata["group"]:
+            group = parser.add_argument_group(row.metadata["group"])
+        means = textwrap.fill(row.metadata["help"] + (f" 0: {zero}." if zero else ""), 72)
+        means += f"\n[{kind.show(row.default)}] {VARIABLES[name]}"
+        group.add_argument(FLAGS[name], action="append", metavar=kind.metavar, help=means)
+    return parser

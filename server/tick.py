@@ -1,0 +1,62 @@
+"""Tick: what one turn of the event loop has encoded so far, shared by the sessions it goes to.
+
+A publication is encoded once for all sessions with the same delivery, and sessions to which the same
+items go share the joined octets too: a thousand equal members cost one join.
+"""
+
+from typing import Final, Protocol, final
+
+from .publication import Publication
+
+Message = str | bytes
+# What is to be sent to a session: a shared publication, or a message for it alone.
+Item = Publication | Message
+
+# Octets that one write carries at most, but for a single item that is larger.
+MAX_BATCH: Final = 64 * 1024
+
+
+class Delivery(Protocol):
+    """How items become octets; sessions for which that is the same share one object: their delivery key."""
+
+    def encode(self, item: Item) -> bytes:
+        """Make the octets that bring an item to the client."""
+
+
+@final
+class Tick:
+    """A cache that lives for one fan-out. `now` is the event loop's time in seconds."""
+
+    __slots__ = ("_batches", "_encoded", "now")
+
+    def __init__(self, now: float) -> None:
+        self.now = now
+        self._encoded: dict[tuple[Publication, Delivery], bytes] = {}
+        # Per delivery the items joined last: members of a room come one after the other.
+        self._batches: dict[Delivery, tuple[list[Item], bytes, int]] = {}
+
+    def batch(self, items: list[Item], delivery: Delivery) -> tuple[bytes, int]:
+        """Return the octets for the first items, and for how many; they must not change after."""
+        last = self._batches.get(delivery)
+        if last is not None and last[0] == items:
+            return last[1], last[2]
+        pieces: list[bytes] = []
+        size = 0
+        for item in items:
+            piece = self._encode(item, delivery)
+            if pieces and size + len(piece) > MAX_BATCH:
+                break
+            pieces.append(piece)
+            size += len(piece)
+        joined = b"".join(pieces)
+        self._batches[delivery] = items, joined, len(pieces)
+        return joined, len(pieces)
+
+    def _encode(self, item: Item, delivery: Delivery) -> bytes:
+        if not isinstance(item, Publication):
+            return delivery.encode(item)
+        key = item, delivery
+        encoded = self._encoded.get(key)
+        if encoded is None:
+            encoded = self._encoded[key] = delivery.encode(item)
+        return encoded

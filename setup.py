@@ -1,0 +1,79 @@
+"""Build the two accelerators of rfc6455, each optional; what can't be built here runs as plain Python.
+
+They stand on one another: the native masking, then the hot modules through mypyc, all of them or none.
+With RFC6455_PURE=1 neither is tried, and the wheel fits every Python.
+"""
+
+import os
+import sys
+from pathlib import Path
+from sysconfig import get_config_var
+from textwrap import shorten
+
+from setuptools import Extension, setup
+from setuptools.command.build_ext import build_ext
+from setuptools.command.build_py import build_py
+
+COMPILED = ["rfc6455/frames.py", "rfc6455/messages.py"]
+
+NATIVE_GROUP = [Extension("rfc6455._masking", ["rfc6455/_masking.c"], extra_compile_args=["-O3"])]
+
+# mypyc puts the code into one library that the modules share; the dot in its name keeps it in the package.
+LIBRARY = "rfc6455._compiled"
+COMPILED_GROUP = [
+    Extension(name, sources=[])
+    for name in [f"{LIBRARY}__mypyc", *(path.removesuffix(".py").replace("/", ".") for path in COMPILED)]
+]
+
+
+def translate(group: list[Extension], folder: str) -> None:
+    """Write the C sources of the compiled modules, and name them in the extensions."""
+    from mypyc.build import mypycify
+
+    options = ["--cache-dir", os.devnull]
+    made = mypycify([*options, *COMPILED], group_name=LIBRARY, target_dir=folder, debug_level="0")
+    described = {extension.name: vars(extension) for extension in made}
+    for extension in group:
+        vars(extension).update(described[extension.name])
+
+
+class FreshSources(build_py):
+    """An editable install first removes what an earlier one built: it would hide the sources of today."""
+
+    def run(self) -> None:
+        if self.editable_mode:
+            for built in Path("rfc6455").glob(f"*{get_config_var('EXT_SUFFIX')}"):
+                built.unlink()
+        super().run()
+
+
+class OptionalExtensions(build_ext):
+    """Builds a group whole, or says why not and leaves it out."""
+
+    def build_extensions(self) -> None:
+        self.extensions = []
+        for name, group in [("native masking", NATIVE_GROUP), ("compiled modules", COMPILED_GROUP)]:
+            try:
+                self.build_group(group)
+            # mypycify ends in sys.exit where the types are wrong.
+            except (Exception, SystemExit) as error:
+                for extension in group:
+                    Path(self.get_ext_fullpath(extension.name)).unlink(missing_ok=True)
+                reason = shorten(f"{type(error).__name__}: {error}", 80)
+                print(f"rfc6455: built without the {name} ({reason})", file=sys.stderr)
+                return
+            self.extensions += group
+            print(f"rfc6455: built the {name}", file=sys.stderr)
+
+    def build_group(self, group: list[Extension]) -> None:
+        if group is COMPILED_GROUP:
+            translate(group, self.build_temp)
+        for extension in group:
+            self.build_extension(extension)
+
+
+if os.environ.get("RFC6455_PURE") == "1":
+    setup(cmdclass={"build_py": FreshSources})
+else:
+    commands = {"build_py": FreshSources, "build_ext": OptionalExtensions}
+    setup(cmdclass=commands, ext_modules=[*NATIVE_GROUP, *COMPILED_GROUP])
