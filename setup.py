@@ -14,7 +14,7 @@ from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
 from setuptools.command.build_py import build_py
 
-COMPILED = ["rfc6455/frames.py", "rfc6455/messages.py"]
+COMPILED = ["rfc6455/frames.py", "rfc6455/messages.py", "rfc6455/connection.py"]
 
 NATIVE_GROUP = [Extension("rfc6455._masking", ["rfc6455/_masking.c"], extra_compile_args=["-O3"])]
 

@@ -60,7 +60,7 @@ _OUR_ROOM: Final = Room(
     greetings=1,
 )
 _PEER_ROOM: Final = Room(path="/room", hello="join")
-_UNLIMITED: Final = ("--message-rate", "0", "--frame-rate", "0", "--byte-rate", "0", "--no-compression")
+_UNLIMITED: Final = ("--message-rate", "0", "--frame-rate", "0", "--byte-rate", "0", "--compression", "false")
 
 
 def ours(name: str = "ours", folder: Path = CHECKOUT) -> Server:

@@ -52,6 +52,12 @@ class Receiving(Enum):
     ABORTED = "aborted"
 
 
+# Found faster than a member of its class, and asked for with every message.
+_SENDING_OPEN: Final = Sending.OPEN
+_RECEIVING_OPEN: Final = Receiving.OPEN
+_RECEIVING_ABORTED: Final = Receiving.ABORTED
+
+
 def _masking_key() -> bytes:
     """Draw a key that nobody can predict (10.3)."""
     return os.urandom(4)
@@ -62,15 +68,16 @@ class Connection:
     """One end of an open connection.
 
     Feed it with `receive_data()`, take `next_event()` until it is None, and write what
-    `data_to_send()` returns. A Ping is answered by itself unless `auto_pong` is off; a Close always is.
-    When a rule is broken `next_event()` raises the ProtocolError, with the fitting Close on its way.
+    `data_to_send()` returns. A Ping and a Close are answered by themselves, and when a rule is broken
+    `next_event()` raises the ProtocolError with the fitting Close on its way. With `auto_reply=False` that
+    is the caller's to do, in its own time: `pong()`, `answer_close()` and `fail()`.
 
     A `deflater` that keeps no context may be shared by connections that agreed on the same window;
     without one the connection makes its own when it needs it.
     """
 
     __slots__ = (
-        "_auto_pong",
+        "_auto_reply",
         "_deflater",
         "_fragment_opcode",
         "_masking_key",
@@ -92,7 +99,7 @@ class Connection:
         *,
         max_message_size: int = 1 << 20,
         max_fragments: int = 4096,
-        auto_pong: bool = True,
+        auto_reply: bool = True,
         deflater: Deflater | None = None,
         masking_key: Callable[[], bytes] = _masking_key,
     ) -> None:
@@ -105,7 +112,7 @@ class Connection:
         self._reader = MessageReader(
             role, deflate, max_message_size=max_message_size, max_fragments=max_fragments
         )
-        self._auto_pong = auto_pong
+        self._auto_reply = auto_reply
         self._deflater = deflater
         self._masking_key = masking_key if role is Role.CLIENT else None
         # The type of the message that is being sent in fragments, until its last is out.
@@ -121,7 +128,7 @@ class Connection:
     def receive_data(self, data: bytes | bytearray | memoryview) -> None:
         """Take what the peer sent, in any split."""
         # 1.4, 7.1.7: what follows a Close, the peer's or that of a failure, is discarded.
-        if self.receiving is Receiving.OPEN:
+        if self.receiving is _RECEIVING_OPEN:
             self._reader.feed(data)
 
     def receive_eof(self) -> None:
@@ -134,23 +141,26 @@ class Connection:
 
         Raises ProtocolError, behind all that came before the fault; the connection has then failed.
         """
-        if self.receiving is Receiving.CLOSED or self.receiving is Receiving.FAILED:
+        if self.receiving is not _RECEIVING_OPEN and self.receiving is not _RECEIVING_ABORTED:
             return None
         try:
             event = self._reader.next_event()
         except ProtocolError as error:
-            self.fail(error.close_code, str(error))
+            self.receiving = Receiving.FAILED
+            if self._auto_reply:
+                self.fail(error.close_code, str(error))
             raise
+        if event is None or isinstance(event, str):
+            return event
         if isinstance(event, Ping):
             # 5.5.2: a Ping is answered even behind our own Close.
-            if self._auto_pong:
+            if self._auto_reply:
                 self.pong(event.payload)
         elif isinstance(event, Close):
             self.close_received = event
             self.receiving = Receiving.CLOSED
-            # 5.5.1: answer with the code that came; from an empty Close nothing comes back.
-            if self.sending is Sending.OPEN:
-                self._send_close(Close(event.code))
+            if self._auto_reply:
+                self.answer_close()
         return event
 
     @property
@@ -257,6 +267,14 @@ class Connection:
         if self.sending is Sending.OPEN:
             self._send_close(Close(code, reason))
 
+    def answer_close(self) -> None:
+        """Answer the peer's Close, unless ours is out already (5.5.1)."""
+        if self.close_received is None:
+            raise StateError("There is no Close to answer yet.")
+        # 5.5.1: with the code that came; a Close without one is answered without one.
+        if self.sending is Sending.OPEN:
+            self._send_close(Close(self.close_received.code))
+
     def fail(self, code: int, reason: str = "") -> None:
         """Close, and discard whatever still comes (7.1.7)."""
         self.close(code, reason)
@@ -264,7 +282,7 @@ class Connection:
             self.receiving = Receiving.FAILED
 
     def _check_open(self) -> None:
-        if self.sending is not Sending.OPEN:
+        if self.sending is not _SENDING_OPEN:
             raise StateError("Our Close is sent; nothing may follow it (5.5.1).")
 
     def _check_free(self) -> None:

@@ -120,10 +120,11 @@ class FrameParser:
 
     def feed(self, data: bytes | bytearray | memoryview) -> None:
         """Take what the peer sent, in any split."""
+        fresh = data if isinstance(data, bytes) else bytes(data)
         if self._position == len(self._data):
-            self._data = bytes(data)
+            self._data = fresh
         else:
-            self._data = self._data[self._position :] + bytes(data)
+            self._data = self._data[self._position :] + fresh
         self._position = 0
 
     def next_frame(self) -> Frame | None:

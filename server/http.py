@@ -125,7 +125,8 @@ class HttpProtocol(asyncio.Protocol):
                     self._upgrade(request)
                     return
                 self._exchange = PlainExchange(request)
-                data = bytes(self._received)
+                # 9112 2.2: the empty line that may come before a request, and that h11 doesn't know.
+                data = bytes(self._received).removeprefix(b"\r\n")
             self._exchange.receive_data(data)
             if not self._exchange.has_ended:
                 return

@@ -15,6 +15,7 @@ from typing import final
 
 from rfc6455 import (
     Accepted,
+    Close,
     CloseCode,
     Connection,
     Ping,
@@ -76,8 +77,8 @@ class WebSocketSession(Session, asyncio.Protocol):
             accepted.deflate,
             max_message_size=settings.max_message_size,
             max_fragments=settings.max_fragments,
-            # Under back-pressure only the newest Ping is owed an answer (RFC 6455 5.5.3).
-            auto_pong=False,
+            # Pongs are bounded under back-pressure, and a Close goes behind what is already to be sent.
+            auto_reply=False,
             deflater=context.deliveries.deflater(accepted.deflate),
         )
         self._delivery = context.deliveries.get(dialect, accepted.deflate)
@@ -166,11 +167,16 @@ class WebSocketSession(Session, asyncio.Protocol):
                     dialect.receive(self, event)
                 elif isinstance(event, Ping):
                     self._answer_ping(event)
+                elif isinstance(event, Close):
+                    self.deliver(Tick(self._context.clock()))
+                    connection.answer_close()
             except SessionClosed:
                 # A reply to what crossed our Close has nowhere to go.
                 continue
             except ProtocolError as error:
                 logger.info("session %s failed: %s (%s)", self.id, error, error.rule)
+                self.deliver(Tick(self._context.clock()))
+                connection.fail(error.close_code, str(error))
                 break
             except Exception:
                 logger.exception("session %s failed", self.id)
@@ -193,6 +199,7 @@ class WebSocketSession(Session, asyncio.Protocol):
         self._connection.fail(CloseCode.POLICY_VIOLATION, f"too many {passed} a second")
 
     def _answer_ping(self, ping: Ping) -> None:
+        # RFC 6455 5.5.3: of several Pings the newest may be answered alone; it waits while writing is paused.
         if self.is_paused:
             self._owed_pong = ping.payload
         else:
@@ -218,9 +225,9 @@ class WebSocketSession(Session, asyncio.Protocol):
 
     def deliver(self, tick: Tick) -> None:
         """Write what waits in `out`, in batches, until the transport has enough."""
-        if self._is_ended:
+        if self._is_ended or self._connection.sending is not Sending.OPEN:
+            # RFC 6455 5.5.1: behind our Close no message is sent.
             self.out = []
-            return
         while self.out and not self.is_paused:
             if self._delivery is not None:
                 batch, count = tick.batch(self.out, self._delivery)

@@ -58,7 +58,6 @@ class Service:
         self._tasks: set[asyncio.Task[None]] = set()
         self._servers: list[asyncio.Server] = []
         self._sweep: asyncio.TimerHandle | None = None
-        self._drained: asyncio.Future[None] | None = None
         self._loop = asyncio.get_running_loop()
         self.context = self._make_context()
 
@@ -69,8 +68,7 @@ class Service:
 
     async def start(self) -> None:
         """Listen on every address that the settings mean. Raises ListenError."""
-        sockets = open_sockets(self.settings.host, self.settings.port, self.settings.socket_send_buffer)
-        for listener in sockets:
+        for listener in open_sockets(self.settings):
             self._servers.append(
                 await self._loop.create_server(
                     lambda: HttpProtocol(self.context), sock=listener, backlog=BACKLOG
@@ -93,8 +91,7 @@ class Service:
             for connection in waiting[:batch]:
                 connection.shut_down()
             del waiting[:batch]
-            self._drained = self._loop.create_future()
-            await asyncio.wait([self._drained], timeout=SWEEP)
+            await asyncio.sleep(SWEEP)
         self.stop_now()
         for task in self._tasks:
             task.cancel()
@@ -185,8 +182,9 @@ def _load_pages() -> dict[str, Page]:
     return pages
 
 
-def open_sockets(host: str, port: int, send_buffer: int = 0) -> list[socket.socket]:
+def open_sockets(settings: Settings) -> list[socket.socket]:
     """Bind every address that the host name stands for, all to the same port. Raises ListenError."""
+    host, port = settings.host, settings.port
     # localhost is both loopback addresses, whatever the machine's own tables say.
     names = ["127.0.0.1", "::1"] if host == "localhost" else [host]
     sockets: list[socket.socket] = []
@@ -196,7 +194,7 @@ def open_sockets(host: str, port: int, send_buffer: int = 0) -> list[socket.sock
                 name, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
             ):
                 try:
-                    sockets.append(_bind(family, kind, proto, (address[0], port, *address[2:]), send_buffer))
+                    sockets.append(_bind(family, kind, proto, (address[0], port, *address[2:]), settings))
                 except OSError:
                     # A machine without IPv6 has no ::1.
                     if name != "::1" or not sockets:
@@ -209,7 +207,9 @@ def open_sockets(host: str, port: int, send_buffer: int = 0) -> list[socket.sock
     return sockets
 
 
-def _bind(family: int, kind: int, proto: int, address: tuple[object, ...], send_buffer: int) -> socket.socket:
+def _bind(
+    family: int, kind: int, proto: int, address: tuple[object, ...], settings: Settings
+) -> socket.socket:
     listener = socket.socket(family, kind, proto)
     try:
         # A restarted server needn't wait for the last one's connections to fade.
@@ -217,10 +217,14 @@ def _bind(family: int, kind: int, proto: int, address: tuple[object, ...], send_
         if family == socket.AF_INET6:
             listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         # Accepted sockets inherit these.
-        if send_buffer:
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, send_buffer)
+        if settings.socket_send_buffer:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, settings.socket_send_buffer)
         if hasattr(socket, "TCP_NOTSENT_LOWAT"):
             listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, NOTSENT_LOWAT)
+        if hasattr(socket, "TCP_USER_TIMEOUT"):
+            # What is sent to a peer that is gone isn't acknowledged: that tells sooner than a Ping.
+            milliseconds = round(settings.pong_timeout * 1000)
+            listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, milliseconds)
         listener.bind(address)
     except OSError:
         listener.close()

@@ -25,7 +25,6 @@ PROTOCOL = [
     "rfc6455",
 ]
 OUTSIDE = {"asyncio", "logging", "random", "socket", "ssl", "threading", "time"}
-OPTIONAL = {"zlib_ng"}
 
 # What a client speaks and what carries it know the session and the hub; none of these knows them.
 HUB = ("flow", "history", "hub", "presence", "publication", "registry", "rooms", "session")
@@ -85,7 +84,7 @@ def test_protocol_imports_only_what_stands_before_it(module: str) -> None:
 def test_protocol_has_no_dependency_and_does_no_io(module: str) -> None:
     roots = {name.partition(".")[0] for name in IMPORTS[module] if not within(name, "rfc6455")}
     assert set() == roots & OUTSIDE
-    assert set() == roots - sys.stdlib_module_names - OPTIONAL
+    assert set() == roots - sys.stdlib_module_names
 
 
 @of_server
