@@ -18,8 +18,10 @@ _TOKEN: Final = b"!#$%&'*+-.^_`|~" + _ALPHANUMERIC
 _FIELD_VALUE: Final = b"\t" + bytes(range(0x20, 0x7F)) + bytes(range(0x80, 0x100))
 # 3986 3.2.2: the characters of a registered name or an IPv4 address.
 _REGISTERED_NAME: Final = b"-._~!$&'()*+,;=%" + _ALPHANUMERIC
-# 3986 3.3 and 3.4: the characters of a path and a query.
-_PATH_AND_QUERY: Final = b":@/?" + _REGISTERED_NAME
+# 3986 3.3 and 3.4: the characters of a path and a query; browsers leave some more in a query as they are
+# (WHATWG URL, query percent-encode set).
+_PATH: Final = b":@/" + _REGISTERED_NAME
+_QUERY: Final = b"?[]{}|\\^`" + _PATH
 
 _MAX_EXCERPT: Final = 32
 
@@ -136,7 +138,13 @@ def is_field_value(text: str) -> bool:
 
 def is_path_and_query(text: str) -> bool:
     """3986 3.3, 3.4: only their characters, and each percent sign has its two hexadecimal digits."""
-    return text.startswith("/") and _holds_only(text, _PATH_AND_QUERY) and _is_percent_encoded(text)
+    path, _, query = text.partition("?")
+    return (
+        path.startswith("/")
+        and _holds_only(path, _PATH)
+        and _holds_only(query, _QUERY)
+        and _is_percent_encoded(text)
+    )
 
 
 def _is_percent_encoded(text: str) -> bool:

@@ -318,7 +318,7 @@ def test_a_uri_says_where_to_connect_and_what_to_ask(
             "ws://a/\xe5",
             "ws://b\xfccher/",
             "ws://a/%4",
-            "ws://a/?[]",
+            "ws://a/[]",
             "ws://a/\r\nb: c",
             "ws://a\r\n/",
         ),

@@ -219,6 +219,9 @@ _REQUEST_LINES: Final = [
         "http-version",
         _WEBSOCKET,
     ),
+    RequestVector(
+        "query-as-browsers-leave-it", "9112 3.2", handshake(line=b"GET /?a[]={b}|^`\\ HTTP/1.1"), 101
+    ),
     RequestVector("http-1.0-is-a-plain-request", "9110 7.8", handshake(line=b"GET / HTTP/1.0"), 200),
     # 9112 3.2: the target.
     *(
