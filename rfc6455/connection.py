@@ -4,9 +4,9 @@ Closing takes two half-machines (5.5.1, 7.1). They touch in one place: a Close t
 answered, unless ours is out already.
 
     Sending      OPEN --close(), fail(), the answer to a Close--> CLOSED
-    Receiving    OPEN --the peer's Close--> CLOSED
-                 OPEN --fail(), a broken rule--> FAILED           input is discarded
-                 OPEN --end of input without a Close--> ABORTED
+    Receiving    OPEN, ABORTED --the peer's Close--> CLOSED
+                 OPEN, ABORTED --fail(), a broken rule--> FAILED     input is discarded
+                 OPEN --end of input--> ABORTED                      what came before is still to be taken
 """
 
 import os
@@ -211,7 +211,7 @@ class Connection:
         else:
             self._send_message(_BINARY, payload, compress)
 
-    def send_fragment(self, fragment: str | bytes, *, fin: bool) -> None:
+    def send_fragment(self, fragment: str | bytes | bytearray | memoryview, *, fin: bool) -> None:
         """Send a message in parts, of one type; the last has `fin=True` (5.4)."""
         self._check_open()
         opcode = _TEXT if isinstance(fragment, str) else _BINARY
@@ -247,14 +247,15 @@ class Connection:
             return 0
         return deflate.local_max_window_bits
 
-    def ping(self, payload: bytes = b"") -> None:
+    def ping(self, payload: bytes | bytearray | memoryview = b"") -> None:
         """Send a Ping with up to 125 octets, which may pass between fragments (5.5.2)."""
         self._check_open()
         self._send_control(_PING, payload)
 
-    def pong(self, payload: bytes = b"") -> None:
-        """Send a Pong with up to 125 octets, asked for or not (5.5.3)."""
-        if self.receiving is Receiving.OPEN:
+    def pong(self, payload: bytes | bytearray | memoryview = b"") -> None:
+        """Send a Pong with up to 125 octets, asked for or not (5.5.3); behind the peer's Close nothing."""
+        is_cut = self.receiving is Receiving.ABORTED and self.sending is Sending.OPEN
+        if self.receiving is Receiving.OPEN or is_cut:
             self._send_control(_PONG, payload)
 
     def close(self, code: int = CloseCode.NORMAL_CLOSURE, reason: str = "") -> None:
@@ -278,7 +279,7 @@ class Connection:
     def fail(self, code: int, reason: str = "") -> None:
         """Close, and discard whatever still comes (7.1.7)."""
         self.close(code, reason)
-        if self.receiving is Receiving.OPEN:
+        if self.receiving is not Receiving.CLOSED:
             self.receiving = Receiving.FAILED
 
     def _check_open(self) -> None:
@@ -309,7 +310,7 @@ class Connection:
             self._deflater = Deflater(self.deflate)
         return self._deflater
 
-    def _send_control(self, opcode: int, payload: bytes) -> None:
+    def _send_control(self, opcode: int, payload: bytes | bytearray | memoryview) -> None:
         payload = _as_bytes(payload)
         if len(payload) > MAX_CONTROL_PAYLOAD:
             raise StateError(f"A control frame carries at most {MAX_CONTROL_PAYLOAD} octets (5.5).")
@@ -327,9 +328,8 @@ class Connection:
             return
         # 5.3: a fresh key for each frame.
         key = self._masking_key()
-        self._out.append(encode_head(first, len(payload), _MASK))
-        self._out.append(key)
-        self._out.append(mask(payload, 0, len(payload), key, 0))
+        masked = mask(payload, 0, len(payload), key, 0)
+        self._out += encode_head(first, len(payload), _MASK), key, masked
 
 
 def _as_bytes(payload: bytes | bytearray | memoryview) -> bytes:

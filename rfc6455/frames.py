@@ -8,8 +8,8 @@
      | |1|2|3|       |K|             | masking key, 32 bits, if MASK |
      +-+-+-+-+-------+-+-------------+-------------------------------+
 
-Every rule that a head can break is judged here, as soon as its octet is in, and before an octet of
-the payload is kept: 5.2 to 5.5, and the limits on a message's size and number of frames.
+Every rule that a head can break is judged here, before an octet of the payload is kept: those of the first
+two octets when these are in, those of the length when it is, without waiting for the masking key.
 """
 
 from typing import Final, NamedTuple, final
@@ -190,6 +190,9 @@ class FrameParser:
         position = self._position
         available = len(data) - position
         if available < 2:
+            # A long read isn't held while the peer is silent.
+            self._data = data[position:]
+            self._position = 0
             return False
         first = data[position]
         second = data[position + 1]

@@ -1,10 +1,19 @@
 """Every rule that fits into a row: what comes in, and what must come of it."""
 
 import gc
+import struct
 import sys
+import zlib
 from collections.abc import Callable, Iterator
-from types import FrameType
+from enum import Enum
+from itertools import cycle
+from operator import xor
+from types import FrameType, FunctionType
 from typing import Final, NamedTuple
+
+from rfc6455.codes import Role
+from rfc6455.events import Close, Ping, Pong
+from rfc6455.messages import Event
 
 KEY: Final = "dGhlIHNhbXBsZSBub25jZQ=="
 ACCEPT: Final = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo="
@@ -684,3 +693,554 @@ ANSWERS: Final = [
     AnswerVector("content-length-says-nothing", "9112 6.3", answer(b"Content-Length: 0")),
     AnswerVector("octets-behind-the-head", "6455 4.1", answer() + b"\x81\x00"),
 ]
+
+
+# Frames, made and read without rfc6455, so that its mistakes and ours don't cancel out.
+
+FIN: Final = 0x80
+RSV1: Final = 0x40
+RSV2: Final = 0x20
+RSV3: Final = 0x10
+CONT: Final = 0x0
+TEXT: Final = 0x1
+BINARY: Final = 0x2
+CLOSE: Final = 0x8
+PING: Final = 0x9
+PONG: Final = 0xA
+OPCODES: Final = {
+    "continuation": CONT,
+    "text": TEXT,
+    "binary": BINARY,
+    "close": CLOSE,
+    "ping": PING,
+    "pong": PONG,
+}
+MASKING_KEY: Final = bytes.fromhex("37fa213d")
+UNMASKED: Final = b""
+
+
+def head(first: int, length: int, key: bytes = MASKING_KEY) -> bytes:
+    mask = 0x80 if key else 0
+    if length < 126:
+        return struct.pack("!BB", first, mask | length) + key
+    if length < 65536:
+        return struct.pack("!BBH", first, mask | 126, length) + key
+    return struct.pack("!BBQ", first, mask | 127, length) + key
+
+
+def masked(payload: bytes, key: bytes) -> bytes:
+    return bytes(map(xor, payload, cycle(key))) if key else payload
+
+
+def frame(first: int, payload: bytes = b"", key: bytes = MASKING_KEY) -> bytes:
+    return head(first, len(payload), key) + masked(payload, key)
+
+
+def begun(first: int, payload: bytes, key: bytes = MASKING_KEY) -> bytes:
+    """A frame that announces twenty octets more than have come."""
+    return head(first, len(payload) + 20, key) + masked(payload, key)
+
+
+def frames_in(data: bytes) -> Iterator[tuple[int, bytes]]:
+    """Each whole frame by its first octet and its payload; a part of one at the end is passed over."""
+    while len(data) > 1:
+        length = data[1] & 0x7F
+        key_at = 2 + {126: 2, 127: 8}.get(length, 0)
+        if length > 125:
+            length = int.from_bytes(data[2:key_at], "big")
+        start = key_at + (4 if data[1] & 0x80 else 0)
+        stop = start + length
+        if len(data) < stop:
+            return
+        yield data[0], masked(data[start:stop], data[key_at:start])
+        data = data[stop:]
+
+
+def deflated(payload: bytes) -> bytes:
+    """A message as it is sent compressed (7692 7.2.1)."""
+    codec = zlib.compressobj(wbits=-15)
+    return (codec.compress(payload) + codec.flush(zlib.Z_SYNC_FLUSH))[:-4]
+
+
+def kept(thing: object) -> int:
+    """Count the octets of memory that an object takes, with all that it alone refers to."""
+    found: dict[int, object] = {}
+    waiting = [thing]
+    while waiting:
+        item = waiting.pop()
+        if id(item) not in found and not isinstance(item, type | Enum | FunctionType):
+            found[id(item)] = item
+            waiting += gc.get_referents(item)
+    return sum(map(sys.getsizeof, found.values()))
+
+
+class FrameVector(NamedTuple):
+    """What comes in, and the events of it; `role` is who reads.
+
+    If a rule is broken the last octet breaks it: before it nothing is wrong, behind it nothing is read.
+    """
+
+    id: str
+    section: str
+    data: bytes
+    events: tuple[Event, ...] = ()
+    close_code: int = 0
+    rule: str = ""
+    role: Role = Role.SERVER
+    deflate: bool = False
+
+
+# The limits under which every row is read.
+MAX_MESSAGE_SIZE: Final = 200
+MAX_FRAGMENTS: Final = 4
+
+_HELLO: Final = frame(FIN | TEXT, b"Hello")
+
+_FRAME_HEADS: Final = [
+    # 5.1: a client masks, a server doesn't.
+    *(
+        FrameVector(f"{name}-from-client-unmasked", "5.1", bytes([FIN | opcode, 5]), (), 1002, "mask")
+        for name, opcode in OPCODES.items()
+    ),
+    *(
+        FrameVector(
+            f"{name}-from-server-masked", "5.1", bytes([FIN | opcode, 0x85]), (), 1002, "mask", Role.CLIENT
+        )
+        for name, opcode in OPCODES.items()
+    ),
+    FrameVector("masked-hello", "5.7", bytes.fromhex("818537fa213d7f9f4d5158"), ("Hello",)),
+    FrameVector("unmasked-hello", "5.7", bytes.fromhex("810548656c6c6f"), ("Hello",), role=Role.CLIENT),
+    FrameVector("key-of-zeros", "5.3", frame(FIN | TEXT, b"Hello", bytes(4)), ("Hello",)),
+    FrameVector(
+        "each-frame-has-its-own-key",
+        "5.3",
+        frame(TEXT, b"Hello", b"abcd") + frame(FIN | CONT, b" again", b"\xff\0\xff\1"),
+        ("Hello again",),
+    ),
+    # 5.2: reserved bits, which an extension may give a meaning.
+    *(
+        FrameVector(
+            f"rsv-{bits >> 4:03b}-on-{name}{' with deflate' * deflate}".replace(" ", "-"),
+            "5.2",
+            bytes([FIN | bits | opcode, 0x85]),
+            (),
+            1002,
+            "reserved-bit",
+            deflate=deflate,
+        )
+        for name, opcode in OPCODES.items()
+        for bits, deflate in [(RSV1, False), (RSV2, False), (RSV3, False), (RSV2, True), (RSV1 | RSV3, True)]
+    ),
+    *(
+        FrameVector(
+            f"rsv1-on-{name}-with-deflate",
+            "7692 6",
+            bytes([FIN | RSV1 | opcode, 0x85]),
+            (),
+            1002,
+            "control-rsv1",
+            deflate=True,
+        )
+        for name, opcode in OPCODES.items()
+        if opcode >= CLOSE
+    ),
+    FrameVector(
+        "rsv1-on-continuation-with-deflate",
+        "7692 6",
+        frame(RSV1 | TEXT, deflated(b"Hello")) + bytes([FIN | RSV1 | CONT, 0x81]),
+        (),
+        1002,
+        "continuation-rsv1",
+        deflate=True,
+    ),
+    # 5.2: reserved opcodes.
+    *(
+        FrameVector(f"opcode-{opcode:x}", "5.2", bytes([fin | opcode, 0x80]), (), 1002, "opcode")
+        for opcode in (*range(0x3, 0x8), *range(0xB, 0x10))
+        for fin in [FIN if opcode % 2 else 0]
+    ),
+    # 5.2: the shortest form of the length, and 63 bits of it.
+    *(
+        FrameVector(
+            f"length-{length}-in-16-bits-from-{name}",
+            "5.2",
+            struct.pack("!BBH", FIN | BINARY, mask | 126, length),
+            (),
+            1002,
+            "length-minimal",
+            role,
+        )
+        for length in (0, 1, 125)
+        for name, mask, role in [("client", 0x80, Role.SERVER), ("server", 0, Role.CLIENT)]
+    ),
+    *(
+        FrameVector(
+            f"length-{length}-in-64-bits-from-{name}",
+            "5.2",
+            struct.pack("!BBQ", FIN | TEXT, mask | 127, length),
+            (),
+            1002,
+            "length-minimal",
+            role,
+        )
+        for length in (0, 125, 126, 65535)
+        for name, mask, role in [("client", 0x80, Role.SERVER), ("server", 0, Role.CLIENT)]
+    ),
+    *(
+        FrameVector(
+            f"length-{length:x}",
+            "5.2",
+            struct.pack("!BBQ", FIN | BINARY, 0xFF, length),
+            (),
+            1002,
+            "length-top-bit",
+        )
+        for length in (1 << 63, (1 << 63) + 5, (1 << 64) - 1)
+    ),
+    *(
+        FrameVector(f"length-{length}", "5.2", frame(FIN | BINARY, b"a" * length), (b"a" * length,))
+        for length in (0, 1, 125, 126, 127, MAX_MESSAGE_SIZE)
+    ),
+    # 5.5: control frames are short and whole.
+    *(
+        FrameVector(
+            f"{name}-with-length-marker-{marker}",
+            "5.5",
+            bytes([FIN | opcode, 0x80 | marker]),
+            (),
+            1002,
+            "control-length",
+        )
+        for name, opcode in OPCODES.items()
+        for marker in (126, 127)
+        if opcode >= CLOSE
+    ),
+    *(
+        FrameVector(f"{name}-in-fragments", "5.5", bytes([opcode, 0x82]), (), 1002, "control-fragmented")
+        for name, opcode in OPCODES.items()
+        if opcode >= CLOSE
+    ),
+    *(
+        FrameVector(f"ping-of-{size}", "5.5.2", frame(FIN | PING, b"a" * size), (Ping(b"a" * size),))
+        for size in (0, 1, 125)
+    ),
+    *(
+        FrameVector(f"pong-of-{size}", "5.5.3", frame(FIN | PONG, b"a" * size), (Pong(b"a" * size),))
+        for size in (0, 1, 125)
+    ),
+]
+
+_FRAGMENTS: Final = [
+    # 5.4: what may follow what.
+    FrameVector("continuation-first", "5.4", bytes([FIN | CONT, 0x85]), (), 1002, "continuation"),
+    FrameVector("continuation-first-unfinished", "5.4", bytes([CONT, 0x85]), (), 1002, "continuation"),
+    FrameVector(
+        "continuation-behind-message",
+        "5.4",
+        _HELLO + bytes([FIN | CONT, 0x85]),
+        ("Hello",),
+        1002,
+        "continuation",
+    ),
+    FrameVector(
+        "continuation-behind-fragments",
+        "5.4",
+        frame(TEXT, b"Hel") + frame(FIN | CONT, b"lo") + bytes([CONT, 0x80]),
+        ("Hello",),
+        1002,
+        "continuation",
+    ),
+    *(
+        FrameVector(
+            f"{name}-inside-{outer}",
+            "5.4",
+            frame(OPCODES[outer], b"Hel") + bytes([fin | OPCODES[name], 0x82]),
+            (),
+            1002,
+            "message-interleaved",
+        )
+        for name in ("text", "binary")
+        for outer in ("text", "binary")
+        for fin in [FIN if name == outer else 0]
+    ),
+    FrameVector("two-fragments", "5.7", bytes.fromhex("010348656c80026c6f"), ("Hello",), role=Role.CLIENT),
+    FrameVector(
+        "binary-fragments",
+        "5.4",
+        frame(BINARY, b"\xff") + frame(CONT, b"\0") + frame(FIN, b"\xfe"),
+        (b"\xff\0\xfe",),
+    ),
+    FrameVector(
+        "control-frames-between-fragments",
+        "5.4",
+        frame(TEXT, b"Hel")
+        + frame(FIN | PING, b"a")
+        + frame(CONT)
+        + frame(FIN | PONG, b"b")
+        + frame(FIN | PING)
+        + frame(FIN | CONT, b"lo")
+        + frame(FIN | BINARY, b"!"),
+        (Ping(b"a"), Pong(b"b"), Ping(b""), "Hello", b"!"),
+    ),
+    FrameVector(
+        "control-frames-between-compressed-fragments",
+        "7692 7.2.3.1",
+        frame(RSV1 | TEXT, bytes.fromhex("f248cd"))
+        + frame(FIN | PING, b"a")
+        + frame(FIN | CONT, bytes.fromhex("c9c90700")),
+        (Ping(b"a"), "Hello"),
+        deflate=True,
+    ),
+    FrameVector(
+        "plain-fragments-behind-compressed-message",
+        "7692 6",
+        frame(FIN | RSV1 | TEXT, deflated(b"Hello")) + frame(TEXT, b"Hel") + frame(FIN | CONT, b"lo"),
+        ("Hello", "Hello"),
+        deflate=True,
+    ),
+    FrameVector(
+        "continuation-behind-control-frame-alone",
+        "5.4",
+        frame(FIN | PING) + bytes([FIN | CONT, 0x80]),
+        (Ping(b""),),
+        1002,
+        "continuation",
+    ),
+    FrameVector("empty-text", "5.4", frame(FIN | TEXT), ("",)),
+    FrameVector("empty-binary", "5.4", frame(FIN | BINARY), (b"",)),
+    FrameVector("text-of-empty-fragments", "5.4", frame(TEXT) + frame(CONT) + frame(FIN | CONT), ("",)),
+    FrameVector("binary-of-empty-fragments", "5.4", frame(BINARY) + frame(FIN | CONT), (b"",)),
+    FrameVector(
+        "empty-fragments-around-a-full-one",
+        "5.4",
+        frame(TEXT) + frame(CONT, b"Hello") + frame(FIN | CONT) + _HELLO,
+        ("Hello", "Hello"),
+    ),
+]
+
+_LIMITS: Final = [
+    # 10.4: a message's size, as soon as it is announced.
+    *(
+        FrameVector(
+            f"message-of-{length}-announced",
+            "10.4",
+            head(FIN | opcode, length)[:-4],
+            (),
+            1009,
+            "message-size",
+        )
+        for length in (MAX_MESSAGE_SIZE + 1, 65535, 65536, (1 << 63) - 1)
+        for opcode in [TEXT if length % 2 else BINARY]
+    ),
+    FrameVector(
+        "message-from-server-announced",
+        "10.4",
+        head(BINARY, MAX_MESSAGE_SIZE + 1, UNMASKED),
+        (),
+        1009,
+        "message-size",
+        Role.CLIENT,
+    ),
+    FrameVector(
+        "size-counts-octets", "10.4", frame(FIN | TEXT, "€".encode() * 66 + b"12"), ("€" * 66 + "12",)
+    ),
+    FrameVector(
+        "size-of-fragments-at-the-limit",
+        "10.4",
+        frame(BINARY, b"a" * 125)
+        + frame(FIN | PING, b"b" * 125)
+        + frame(CONT, b"a" * 75)
+        + frame(FIN | CONT),
+        (Ping(b"b" * 125), b"a" * 200),
+    ),
+    FrameVector(
+        "size-of-fragments-over-the-limit",
+        "10.4",
+        frame(BINARY, b"a" * 120) + frame(CONT, b"a" * 80) + bytes([FIN | CONT, 0x81]),
+        (),
+        1009,
+        "message-size",
+    ),
+    FrameVector(
+        "size-begins-anew-with-each-message",
+        "10.4",
+        (frame(BINARY, b"a" * 100) + frame(FIN | CONT, b"a" * 100)) * 2,
+        (b"a" * 200, b"a" * 200),
+    ),
+    # 10.4: a message's frames, empty ones too.
+    FrameVector(
+        "as-many-frames-as-the-limit",
+        "10.4",
+        (frame(TEXT, b"a") + frame(CONT) * 2 + frame(FIN | PING) + frame(FIN | CONT, b"b")) * 2,
+        (Ping(b""), "ab", Ping(b""), "ab"),
+    ),
+    *(
+        FrameVector(
+            f"one-frame-more-than-the-limit{name}",
+            "10.4",
+            frame(BINARY, payload) + frame(CONT, payload) * 3 + bytes([fin | CONT, 0x80]),
+            (),
+            1008,
+            "message-fragments",
+        )
+        for name, payload, fin in [("", b"a", FIN), ("-and-all-empty", b"", 0)]
+    ),
+]
+
+_CLOSES: Final = [
+    # 5.5.1: the code and the reason.
+    FrameVector("close-without-code", "7.1.5", frame(FIN | CLOSE), (Close(1005),)),
+    FrameVector("close-of-one-octet", "5.5.1", frame(FIN | CLOSE, b"\x03"), (), 1002, "close-code-cut"),
+    *(
+        FrameVector(f"close-{code}", "7.4", frame(FIN | CLOSE, struct.pack("!H", code)), (Close(code),))
+        for code in (*range(1000, 1004), *range(1007, 1015), 3000, 3999, 4000, 4999)
+    ),
+    *(
+        FrameVector(
+            f"close-{code}-is-refused",
+            "7.4",
+            frame(FIN | CLOSE, struct.pack("!H", code)),
+            (),
+            1002,
+            "close-code",
+        )
+        for code in (0, 1, 999, 1004, 1005, 1006, 1015, 1016, 1100, 2000, 2999, 5000, 65535)
+    ),
+    FrameVector(
+        "close-with-reason",
+        "5.5.1",
+        frame(FIN | CLOSE, b"\x03\xe8gr\xc3\xbc\xc3\x9fe"),
+        (Close(1000, "grüße"),),
+    ),
+    FrameVector(
+        "close-with-reason-of-123",
+        "5.5",
+        frame(FIN | CLOSE, b"\x0f\xa0" + "€".encode() * 41),
+        (Close(4000, "€" * 41),),
+    ),
+    *(
+        FrameVector(
+            f"close-with-reason-{name}",
+            "5.5.1",
+            frame(FIN | CLOSE, b"\x03\xe8" + reason),
+            (),
+            1007,
+            "close-reason",
+        )
+        for name, reason in [
+            ("not-utf8", b"caf\xe9"),
+            ("cut", b"\xe2\x82"),
+            ("of-surrogate", b"\xed\xa0\x80"),
+        ]
+    ),
+    # 5.4, 7.1.4: a Close may come between fragments; their message is dropped.
+    FrameVector(
+        "close-between-fragments",
+        "5.4",
+        frame(TEXT, b"Hel") + frame(FIN | CLOSE, b"\x03\xe8"),
+        (Close(1000),),
+    ),
+    # 1.4: what follows a Close is discarded, whatever it is.
+    *(
+        FrameVector(f"{name}-behind-close", "1.4", frame(FIN | CLOSE, b"\x03\xe9") + data, (Close(1001),))
+        for name, data in [
+            ("message", _HELLO),
+            ("ping", frame(FIN | PING)),
+            ("close", frame(FIN | CLOSE, b"\x03\xe8")),
+            ("fault", b"\xff\xff"),
+        ]
+    ),
+]
+
+# 3629 3: octets of which the last is impossible where it stands.
+_IMPOSSIBLE: Final = {
+    "lone-continuation": b"\x80",
+    "continuation-too-many": b"\xc3\xa5\xa5",
+    "overlong-of-2": b"\xc0",
+    "overlong-of-2-highest": b"\xc1",
+    "overlong-of-3": b"\xe0\x80",
+    "overlong-of-3-highest": b"\xe0\x9f",
+    "overlong-of-4": b"\xf0\x80",
+    "overlong-of-4-highest": b"\xf0\x8f",
+    "surrogate": b"\xed\xa0",
+    "surrogate-highest": b"\xed\xbf",
+    "above-10ffff": b"\xf4\x90",
+    "f5": b"\xf5",
+    "five-octets": b"\xf8",
+    "six-octets": b"\xfc",
+    "fe": b"\xfe",
+    "ff": b"\xff",
+    "ascii-for-second": b"\xc3A",
+    "ascii-for-third": b"\xe2\x82A",
+    "ascii-for-fourth": b"\xf0\x9f\x98A",
+    "first-for-second": b"\xc3\xc3",
+    "first-for-third": b"\xe2\x82\xe2",
+    "first-for-fourth": b"\xf0\x9f\x98\xf0",
+}
+
+_UTF8: Final = [
+    FrameVector(f"utf8-{name}{where}", "8.1", data, (), 1007, "text-utf8")
+    for name, octets in _IMPOSSIBLE.items()
+    for where, data in [
+        ("", frame(FIN | TEXT, b"caf\xc3\xa9" + octets)),
+        ("-in-unfinished-frame", begun(FIN | TEXT, b"caf\xc3\xa9" + octets)),
+        ("-in-unfinished-message", frame(TEXT, b"caf\xc3") + frame(CONT, b"\xa9") + begun(CONT, octets)),
+        ("-over-fragments", frame(TEXT, octets[:-1]) + frame(CONT) + begun(CONT, octets[-1:])),
+    ]
+] + [
+    # 8.1: a message ends with a whole code point, a fragment need not (5.6).
+    *(
+        FrameVector(f"utf8-cut-at-{len(cut)}{where}", "8.1", data, (), 1007, "text-utf8")
+        for cut in (b"\xc3", b"\xe2\x82", b"\xf0\x9f\x98")
+        for where, data in [
+            ("", frame(FIN | TEXT, b"a" + cut)),
+            ("-over-fragments", frame(TEXT, cut[:1]) + frame(CONT, cut[1:]) + frame(FIN | CONT)),
+        ]
+    ),
+    FrameVector(
+        "utf8-code-point-over-fragments",
+        "5.6",
+        frame(TEXT, b"\xf0") + frame(CONT, b"\x9f\x98") + frame(CONT) + frame(FIN | CONT, b"\x80"),
+        ("\U0001f600",),
+    ),
+    *(
+        FrameVector(f"utf8-{ord(character):04x}", "8.1", frame(FIN | TEXT, character.encode()), (character,))
+        for character in "\0\x7f\x80\u07ff\u0800\ud7ff\ue000\ufeff\ufffe\uffff\U00010000\U0010ffff"
+    ),
+    *(
+        FrameVector(f"utf8-{name}-is-fine-in-binary", "5.6", frame(FIN | BINARY, octets), (octets,))
+        for name, octets in _IMPOSSIBLE.items()
+    ),
+    FrameVector(
+        "utf8-in-binary-fragments", "5.6", frame(BINARY, b"\xff") + frame(FIN | CONT, b"\xc3"), (b"\xff\xc3",)
+    ),
+    # 7692 6.1: of compressed text the octets are checked that it inflates to.
+    FrameVector(
+        "utf8-of-compressed-text",
+        "7692 6.1",
+        frame(FIN | RSV1 | TEXT, deflated("grüße".encode())),
+        ("grüße",),
+        deflate=True,
+    ),
+    FrameVector(
+        "utf8-impossible-behind-inflate",
+        "8.1",
+        # A stored block of a hundred octets.
+        begun(RSV1 | TEXT, b"\x00\x64\x00\x9b\xffab\xff"),
+        (),
+        1007,
+        "text-utf8",
+        deflate=True,
+    ),
+    FrameVector(
+        "utf8-cut-behind-inflate",
+        "8.1",
+        frame(FIN | RSV1 | TEXT, deflated(b"caf\xc3")),
+        (),
+        1007,
+        "text-utf8",
+        deflate=True,
+    ),
+]
+
+FRAMES: Final = [*_FRAME_HEADS, *_FRAGMENTS, *_LIMITS, *_CLOSES, *_UTF8]
