@@ -306,7 +306,9 @@ class Connection:
 
     def _own_deflater(self) -> Deflater | None:
         """Return the codec, made when first needed; None when messages go as they are."""
-        if self._deflater is None and self.deflate is not None and self.deflate.can_compress:
+        if self.deflate is None or not self.deflate.can_compress:
+            return None
+        if self._deflater is None:
             self._deflater = Deflater(self.deflate)
         return self._deflater
 

@@ -45,6 +45,8 @@ class DeflateOptions:
         # zlib can't deflate within a window of 2**8.
         if not 9 <= self.max_window_bits <= 15:
             raise ValueError(f"max_window_bits is 9 to 15, not {self.max_window_bits}")
+        if not (0 <= self.level <= 9 and 1 <= self.mem_level <= 9):
+            raise ValueError(f"level is 0 to 9 and mem_level 1 to 9, not {self.level} and {self.mem_level}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -269,16 +271,18 @@ class Inflater:
                 self._begin_stream()
         return b"".join(inflated)
 
-    def finish(self, max_length: int) -> bytes:
-        """End the message: inflate what zlib held back, into at most `max_length` octets."""
+    def finish(self) -> None:
+        """End the message. Raises InvalidPayload when it broke off within a block."""
         # 7692 7.2.2: the tail goes in once, behind the last fragment; with nothing before it, or behind
-        # a final block, it would be read as the head of a stored block.
-        last = self.inflate(_TAIL, max_length) if self._tail_owed else b""
+        # a final block, it would be read as the head of a stored block. It never stands for data.
+        if self._tail_owed and self.inflate(_TAIL, _WINDOW):
+            raise InvalidPayload(
+                "The compressed message ends within a block.", rule="deflate-data", section="7692 7.2.2"
+            )
         self._tail_owed = False
         self._final_blocks = 0
         if self._no_context_takeover:
             self._zlib = None
-        return last
 
     def _begin_stream(self) -> None:
         """Go on behind a final block, where a zlib object returns nothing for ever (7692 7.2.3.4)."""

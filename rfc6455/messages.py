@@ -103,21 +103,18 @@ class MessageReader:
 
     def _receive(self, payload: bytes) -> None:
         """Take a part of the open message, as much of it as has arrived."""
-        if self._compressed:
-            assert self._inflater is not None and self._message is not None
-            payload = self._inflater.inflate(payload, self._max_message_size - len(self._message))
-        self._append(payload)
-
-    def _append(self, payload: bytes) -> None:
         assert self._message is not None
+        if self._compressed:
+            assert self._inflater is not None
+            payload = self._inflater.inflate(payload, self._max_message_size - len(self._message))
         if self._utf8 is not None:
             self._utf8.feed(payload)
         self._message += payload
 
     def _end_message(self) -> str | bytes:
         if self._compressed:
-            assert self._inflater is not None and self._message is not None
-            self._append(self._inflater.finish(self._max_message_size - len(self._message)))
+            assert self._inflater is not None
+            self._inflater.finish()
         message = self._message
         assert message is not None
         self._message = None
