@@ -1,7 +1,6 @@
 """Messages: every rule's row, however it is cut; UTF-8 to the octet; limits; and what is kept meanwhile."""
 
 import random
-import struct
 import tracemalloc
 from collections.abc import Iterable
 from itertools import product

@@ -1,4 +1,4 @@
-// The demo page: one person in one room. Whatever a person wrote reaches the page as a text node, never as markup.
+// The demo page: one person in one room. What people wrote reaches the page as text nodes, never as markup.
 
 import { RoomsClient } from "/client.js";
 
@@ -60,13 +60,9 @@ function showState({ state, retryIn }) {
   countdown = setInterval(tick, 1000);
 }
 
-// Someone who has scrolled up to read stays there.
 function append(item) {
-  const log = $("log");
-  const following = log.scrollHeight - log.scrollTop - log.clientHeight < 48;
   $("messages").append(item);
   while ($("messages").childElementCount > MAX_MESSAGES) $("messages").firstElementChild.remove();
-  if (following) log.scrollTop = log.scrollHeight;
 }
 
 function showNote(text) {
@@ -106,7 +102,8 @@ function showMessage({ type, user, message, from, time }) {
 
 // A message stands in the outbox until the server has taken it; one that it didn't take can be sent again.
 async function send(text) {
-  const status = element("span", "label", client.state === "online" ? "sending" : "waiting for the connection");
+  const progress = client.state === "online" ? "sending" : "waiting for the connection";
+  const status = element("span", "label", progress);
   const item = element("li", "mine", ...bubble("You", text, status));
   $("outbox").append(item);
   try {

@@ -8,11 +8,11 @@
 //   await client.join("general");
 //   await client.message("general", "hello");
 //
-// Events: what the server sends arrives as an event named by its `type` ("welcome", "joined", "message", ...), the
-// object itself in `detail`; a binary message arrives as "binary" with an ArrayBuffer. An error that answers a
-// call rejects that call's promise instead. "state" tells every change of `client.state`; its `detail` is
-// { state }, and when that is "offline" also { retryIn, code, reason }: milliseconds to the next attempt, and
-// why the connection ended.
+// Events: what the server sends arrives as an event named by its `type` ("welcome", "joined", "message", ...),
+// the object itself in `detail`; a binary message arrives as "binary" with an ArrayBuffer. An error that
+// answers a call rejects that call's promise instead. "state" tells every change of `client.state`; its
+// `detail` is { state }, and when that is "offline" also { retryIn, code, reason }: milliseconds to the next
+// attempt, and why the connection ended.
 
 export class RoomsError extends Error {
   name = "RoomsError";
@@ -27,13 +27,13 @@ export class RoomsError extends Error {
 
 const DEFAULTS = Object.freeze({
   user: undefined,
-  // Requests without an answer, waiting or sent. With 100 rooms that are joined again after a reconnection they
-  // stay below the 400 messages that the server takes at once.
+  // Requests without an answer, waiting or sent. With 100 rooms that are joined again after a reconnection
+  // they stay below the 400 messages that the server takes at once.
   maxPending: 256,
   minDelay: 1_000,
   maxDelay: 30_000,
-  // A server that greets and then hangs up must not be asked again at once: only a connection that lasts resets
-  // the backoff.
+  // A server that greets and then hangs up must not be asked again at once: only a connection that lasts
+  // resets the backoff.
   stableAfter: 10_000,
   welcomeTimeout: 10_000,
   pingInterval: 25_000,
@@ -72,7 +72,7 @@ export class RoomsClient extends EventTarget {
     this.#options = { ...DEFAULTS, WebSocket: globalThis.WebSocket, ...options };
   }
 
-  // "closed" (nothing is tried), "connecting", "online" (welcomed) or "offline" (waiting for the next attempt).
+  // "closed" (nothing is tried), "connecting", "online" (welcomed) or "offline" (waiting to try again).
   get state() {
     return this.#state;
   }
@@ -117,7 +117,8 @@ export class RoomsClient extends EventTarget {
   }
 
   // Resolves with the server's `joined`, on whichever connection it comes. From then on the room is joined
-  // again after each reconnection: the event "joined" tells it, or "error" with the name of a room that is lost.
+  // again after each reconnection: the event "joined" tells it, or "error" with the name of a room that is
+  // lost.
   join(room) {
     const known = this.#rooms.get(room);
     if (known) return known.promise;

@@ -30,12 +30,13 @@ class FakeClock {
   advance(duration) {
     const end = this.#now + duration;
     for (;;) {
-      const [first] = [...this.#timers].filter(([, { due }]) => due <= end).sort(([, a], [, b]) => a.due - b.due);
-      if (!first) break;
-      const [timer, { callback, due }] = first;
-      this.#now = due;
-      this.#timers.delete(timer);
-      callback();
+      const due = [...this.#timers].filter(([, timer]) => timer.due <= end);
+      if (due.length === 0) break;
+      const [first] = due.sort(([, a], [, b]) => a.due - b.due);
+      const [id, timer] = first;
+      this.#now = timer.due;
+      this.#timers.delete(id);
+      timer.callback();
     }
     this.#now = end;
   }
@@ -162,7 +163,8 @@ test("a connection without a welcome is given up after the timeout", () => {
   assert.equal(client.state, "connecting");
   clock.advance(1);
   assert.deepEqual(socket().closedWith, { code: 4000, reason: "no welcome" });
-  assert.deepEqual(events.at(-1), ["state", { state: "offline", retryIn: 500, code: 4000, reason: "no welcome" }]);
+  const offline = { state: "offline", retryIn: 500, code: 4000, reason: "no welcome" };
+  assert.deepEqual(events.at(-1), ["state", offline]);
 });
 
 test("the delay doubles from the minimum up to the cap", () => {
@@ -412,7 +414,8 @@ for (const [count, refused] of [
     ["offline", setUp],
     ["online", setUpOnline],
   ]) {
-    test(`${where}, of ${count} unanswered messages ${refused} are refused when ${MAX_PENDING} may wait`, async () => {
+    const rule = `${refused} of ${count} unanswered messages refused when ${MAX_PENDING} may wait`;
+    test(`${where}: ${rule}`, async () => {
       const { client, socket } = begin();
       const codes = [];
       for (let number = 0; number < count; number += 1) {
@@ -496,7 +499,8 @@ test("no pong closes the connection and makes another", () => {
   assert.deepEqual(states(), ["connecting", "online"]);
   clock.advance(1);
   assert.deepEqual(sockets[0].closedWith, { code: 4001, reason: "no pong" });
-  assert.deepEqual(events.at(-1), ["state", { state: "offline", retryIn: 500, code: 4001, reason: "no pong" }]);
+  const offline = { state: "offline", retryIn: 500, code: 4001, reason: "no pong" };
+  assert.deepEqual(events.at(-1), ["state", offline]);
   clock.advance(500);
   assert.equal(sockets.length, 2);
 });
