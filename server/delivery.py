@@ -13,26 +13,30 @@ from .tick import Item, Message
 class FrameDelivery:
     """Frames in one dialect, compressed or not. `window_bits` is 0 when nothing is compressed."""
 
-    __slots__ = ("_deflater", "_dialect", "_parameters", "window_bits")
+    __slots__ = ("_deflater", "_encode", "_parameters", "window_bits")
 
     def __init__(
         self, dialect: Dialect, parameters: DeflateParameters | None, deflater: Deflater | None
     ) -> None:
-        self._dialect = dialect
+        self._encode = dialect.encode
         self._parameters = parameters
         self._deflater = deflater
         self.window_bits = 0 if parameters is None else parameters.local_max_window_bits
 
     def encode(self, item: Item) -> bytes:
         """Make the frame that brings an item to the client."""
-        message = self._dialect.encode(item) if isinstance(item, Publication) else item
+        message = self._encode(item) if isinstance(item, Publication) else item
         return encode_message(message, self._deflater if self._is_worth_it(message) else None)
 
     def _is_worth_it(self, message: Message) -> bool:
         if self._parameters is None:
             return False
         options = self._parameters.options
-        return options.min_size <= len(message) <= options.max_size
+        # Sizes are octets; an ASCII text is the common case, and is counted without a copy.
+        size = len(message)
+        if isinstance(message, str) and not message.isascii():
+            size = len(message.encode())
+        return options.min_size <= size <= options.max_size
 
 
 class Deliveries:

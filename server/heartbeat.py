@@ -1,8 +1,9 @@
 """Heartbeat: finds the peers that are gone without a word.
 
-A peer that was silent for an interval is pinged; if it stays silent for the timeout, counted from the
-ping, it is given up. Any octet from it is life. One sweep serves all connections: they stand in slots,
-as many as sweeps fit in an interval, and each sweep looks at one slot, so that pings are spread too.
+A peer that was silent for half an interval is pinged, so that something passes at least once in each;
+if it stays silent for the timeout, counted from the ping, it is given up. Any octet from it is life. One
+sweep serves all connections: they stand in slots, as many as sweeps fit in half an interval, and each
+sweep looks at one slot, so that pings are spread too.
 """
 
 from typing import Final, Protocol, final
@@ -33,7 +34,7 @@ class Heartbeat:
     __slots__ = ("_awaited", "_next_seat", "_next_visit", "_slots", "_swept_at", "_where")
 
     def __init__(self, interval: float, timeout: float) -> None:
-        self._slots: list[dict[Beating, None]] = [{} for _ in range(max(1, round(interval / SWEEP)))]
+        self._slots: list[dict[Beating, None]] = [{} for _ in range(max(1, round(interval / 2 / SWEEP)))]
         if interval == 0:
             self._slots = []
         self._where: dict[Beating, int] = {}

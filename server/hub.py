@@ -91,7 +91,7 @@ class Hub:
         joined = self._memberships.get(session, {})
         room = joined.pop(name, None)
         if room is None:
-            raise Refusal("not_a_member", f"You are not in the room {name!r}.")
+            raise Refusal("not_a_member", "You are not in that room.")
         if not joined:
             del self._memberships[session]
         del room.members[session]
@@ -104,10 +104,11 @@ class Hub:
         In a room without members the publication is heard by nobody and has the offset 0.
         """
         check_name("room", name)
+        publication = self._publication(Kind.MESSAGE, sender, payload, user, name)
         room = self.rooms.get(name)
-        offset = 0 if room is None else room.next_offset()
-        publication = self._publication(Kind.MESSAGE, sender, payload, user, name, offset)
         if room is not None:
+            # Numbered last: one that is refused leaves no gap.
+            publication.offset = room.next_offset()
             self._fanout.send(publication, room.members)
         return publication
 
@@ -148,30 +149,30 @@ class Hub:
         payload: Payload,
         claimed: str | None,
         room: str = "",
-        offset: int = 0,
     ) -> Publication:
         user = self._name(sender, claimed)
+        size = size_of(payload)
         self._publications += 1
         return Publication(
             kind=kind,
             room=room,
             id=self._publications,
-            offset=offset,
+            offset=0,
             time=self._wall_clock(),
             published_at=self._clock(),
             sender=sender.id,
             user=user,
             payload=payload,
-            size=size_of(payload),
+            size=size,
         )
 
     def _name(self, sender: Session, claimed: str | None) -> str:
         """Say who publishes: the proven name, else the claimed one if nobody here has proved it."""
         if sender.user is not None:
-            if claimed not in (None, sender.user):
+            if claimed and claimed != sender.user:
                 raise Refusal("forbidden", "A message bears the name that you signed in with.")
             return sender.user
-        if claimed is None:
+        if not claimed:
             return ANONYMOUS
         check_name("user", claimed)
         if self.registry.of_user(claimed):
@@ -183,8 +184,8 @@ def check_name(what: str, name: str) -> None:
     """Hold a room's or a user's name to its bounds. Raises Refusal."""
     if not name or len(name.encode(errors="replace")) > MAX_NAME:
         raise Refusal("invalid_name", f"A {what}'s name has 1 to {MAX_NAME} bytes of UTF-8.")
-    # The common name is settled at C speed; for the others each character is looked up.
-    if name.isascii() and name.isprintable():
+    # Nothing unfit is printable; what else isn't, such as the joiner in an emoji, is looked at in turn.
+    if name.isprintable():
         return
     if any(character in _BIDIRECTIONAL or unicodedata.category(character) in _UNFIT for character in name):
         raise Refusal("invalid_name", f"A {what}'s name has no control or bidirectional characters.")

@@ -111,6 +111,9 @@ class Published(Struct, kw_only=True, omit_defaults=True, rename={"sender": "fro
     time: float
 
 
+# Characters of a reason: it may quote what the client sent, which is as long as the client likes.
+MAX_REASON: Final = 200
+
 _ACTIONS: Final = Join | Leave | SendMessage | Broadcast | Direct | Ping
 
 
@@ -141,7 +144,8 @@ class RoomsDialect:
         try:
             action = self._decoder.decode(message)
         except msgspec.ValidationError as error:
-            self._answer(session, Error(code="invalid_message", message=str(error), ref=self._ref(message)))
+            reason = shorten(str(error))
+            self._answer(session, Error(code="invalid_message", message=reason, ref=self._ref(message)))
             return
         except (msgspec.DecodeError, RecursionError):
             self._answer(session, Error(code="invalid_json", message="Invalid JSON"))
@@ -206,8 +210,15 @@ class RoomsDialect:
     def _ref(self, message: str) -> Ref | UnsetType:
         try:
             return self._ref_decoder.decode(message).ref
-        except msgspec.DecodeError:
+        except (msgspec.DecodeError, RecursionError):
             return UNSET
 
     def _answer(self, session: Session, answer: _Answer) -> None:
         session.send(self._encoder.encode(answer).decode())
+
+
+def shorten(reason: str) -> str:
+    """Cut what is too long in the middle: it ends with the field that is wrong."""
+    if len(reason) <= MAX_REASON:
+        return reason
+    return f"{reason[: MAX_REASON // 2]}...{reason[-MAX_REASON // 2 :]}"

@@ -106,8 +106,9 @@ class Stream:
             session.hold()
         self._wake()
 
-    def encode(self, publication: Publication) -> Message:
-        """Hand on what was published, as it is."""
+    @staticmethod
+    def encode(publication: Publication) -> Message:
+        """Hand on what was published, as it is; the same for all streams, so it knows none."""
         payload = publication.payload
         return bytes(payload).decode() if isinstance(payload, Raw) else payload
 

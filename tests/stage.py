@@ -1,0 +1,211 @@
+"""Stage: a hub without an event loop, whose turns are ended by hand, and sessions that keep what they get."""
+
+import math
+from collections.abc import Callable
+from typing import final
+
+from msgspec import Raw
+
+from rfc6455 import Connection, Role
+from server.delivery import FrameDelivery
+from server.fanout import Fanout
+from server.hub import Hub, Refusal
+from server.publication import Publication
+from server.session import Dialect, Session, SessionClosed
+from server.tick import Delivery, Message, Tick
+
+
+def line(kind: str, room: str, offset: int, sender: str, user: str, payload: str) -> str:
+    """All that a publication says, in one line."""
+    return f"{kind} {room!r} {offset} from {sender} as {user}: {payload}"
+
+
+@final
+class LineDialect:
+    """Writes a publication as one line, and counts how often it is asked to."""
+
+    name = "line"
+
+    def __init__(self, hub: Hub) -> None:
+        self._hub = hub
+        self.encoded = 0
+
+    def connected(self, session: Session) -> None:
+        self._hub.enter(session)
+
+    def receive(self, session: Session, message: Message) -> None:
+        raise NotImplementedError
+
+    def encode(self, publication: Publication) -> str:
+        self.encoded += 1
+        payload = publication.payload
+        return line(
+            publication.kind.value,
+            publication.room,
+            publication.offset,
+            publication.sender,
+            publication.user,
+            bytes(payload).decode() if isinstance(payload, Raw | bytes) else payload,
+        )
+
+    def refuse(self, session: Session, code: str, reason: str) -> None:
+        raise NotImplementedError
+
+    def disconnected(self, session: Session, code: int) -> None:
+        self._hub.exit(session)
+
+
+@final
+class Carrier(Session):
+    """A session that keeps its writes for a client to read, and takes only as many as it has room for.
+
+    With more than `max_waiting` publications left over it gives up, as a slow reader's connection does.
+    """
+
+    __slots__ = (
+        "__weakref__",
+        "_client",
+        "_heard",
+        "_read",
+        "close_code",
+        "delivered_at",
+        "delivery",
+        "is_held",
+        "max_waiting",
+        "room_for",
+        "writes",
+    )
+
+    def __init__(
+        self,
+        id: str,
+        dialect: Dialect,
+        user: str | None = None,
+        *,
+        delivery: Delivery | None = None,
+        max_waiting: float = math.inf,
+    ) -> None:
+        super().__init__(id, dialect, "192.0.2.1", user)
+        self.delivery = delivery or FrameDelivery(dialect, None, None)
+        self.max_waiting = max_waiting
+        self.room_for: float = math.inf
+        self.writes: list[bytes] = []
+        self.close_code: int | None = None
+        self.delivered_at: float | None = None
+        self.is_held = False
+        self._client = Connection(Role.CLIENT)
+        self._read = 0
+        self._heard: list[Message] = []
+
+    @property
+    def heard(self) -> list[Message]:
+        """The messages that the client has read, from the first on."""
+        self._client.receive_data(b"".join(self.writes[self._read :]))
+        self._read = len(self.writes)
+        while (event := self._client.next_event()) is not None:
+            assert isinstance(event, str | bytes)
+            self._heard.append(event)
+        return self._heard
+
+    @property
+    def is_paused(self) -> bool:
+        return self.room_for <= 0
+
+    def deliver(self, tick: Tick) -> None:
+        self.delivered_at = tick.now
+        while self.out and not self.is_paused:
+            octets, count = tick.batch(self.out, self.delivery)
+            self.out = self.out[count:]
+            self._write(octets)
+        if sum(isinstance(item, Publication) for item in self.out) > self.max_waiting:
+            self.kick(1013, "too slow")
+
+    def send(self, message: Message) -> None:
+        if self.close_code is not None:
+            raise SessionClosed(self.close_code)
+        if self.out or self.is_paused:
+            self.out.append(message)
+        else:
+            self._write(self.delivery.encode(message))
+
+    def close(self, code: int = 1000, reason: str = "") -> None:
+        raise NotImplementedError
+
+    def kick(self, code: int, reason: str) -> None:
+        if self.close_code is not None:
+            return
+        self.close_code = code
+        self.out = []
+        self.dialect.disconnected(self, code)
+
+    def drained(self) -> None:
+        return None
+
+    def hold(self) -> None:
+        self.is_held = True
+
+    def release(self) -> None:
+        self.is_held = False
+
+    def _write(self, octets: bytes) -> None:
+        self.writes.append(octets)
+        self.room_for -= 1
+
+
+class Stage:
+    """A hub, its fan-out and a dialect for everybody on it, with clocks that are set by hand."""
+
+    def __init__(
+        self,
+        dialect: Callable[[Hub], Dialect] = LineDialect,
+        *,
+        max_rooms: int = 100_000,
+        max_rooms_per_session: int = 100,
+    ) -> None:
+        self.now = 100.0
+        self.unix_time = 1_700_000_000.5
+        self.scheduled: list[Callable[[], None]] = []
+        self.fanout = Fanout(self.scheduled.append, lambda: self.now)
+        self.hub = Hub(
+            self.fanout,
+            lambda: self.now,
+            max_rooms=max_rooms,
+            max_rooms_per_session=max_rooms_per_session,
+            wall_clock=lambda: self.unix_time,
+        )
+        self.dialect = dialect(self.hub)
+        self.delivery = FrameDelivery(self.dialect, None, None)
+
+    def connect(
+        self,
+        id: str,
+        user: str | None = None,
+        *,
+        delivery: Delivery | None = None,
+        max_waiting: float = math.inf,
+    ) -> Carrier:
+        """Let a session in, which shares the stage's delivery unless it has another."""
+        carrier = Carrier(id, self.dialect, user, delivery=delivery or self.delivery, max_waiting=max_waiting)
+        self.dialect.connected(carrier)
+        return carrier
+
+    def resume(self, carrier: Carrier) -> None:
+        """Give a session room again, as a transport does."""
+        carrier.room_for = math.inf
+        self.fanout.add(carrier)
+
+    def end_turn(self) -> None:
+        """Run what was scheduled for the end of this turn, and nothing that it schedules in turn."""
+        callbacks = self.scheduled[:]
+        self.scheduled.clear()
+        for callback in callbacks:
+            callback()
+
+
+def refusal_of(request: Callable[[], object]) -> str:
+    """The code of the refusal that a request meets, or nothing."""
+    try:
+        request()
+    except Refusal as refusal:
+        return refusal.code
+    return ""
