@@ -37,15 +37,17 @@ def main() -> int:
 
     async def run() -> None:
         service = Service(settings)
+        # Before it is said that we listen: whoever reads that may end us at once.
+        signals = _listen_for_signals()
         await service.start()
         places = " and ".join(f"http://{_join_address(*address)}" for address in service.addresses)
         print(f"listening on {places} ({rfc6455.BUILD} build, {loop_name})", flush=True)
         gc.freeze()
         gc.set_threshold(*_GC_THRESHOLDS)
-        await _signalled()
+        await signals.get()
         print("stopping: closing all connections, again to stop at once", flush=True)
         stopping = asyncio.ensure_future(service.stop())
-        again = asyncio.ensure_future(_signalled())
+        again = asyncio.ensure_future(signals.get())
         await asyncio.wait([stopping, again], return_when=asyncio.FIRST_COMPLETED)
         service.stop_now()
         again.cancel()
@@ -74,13 +76,13 @@ def choose_loop(loop: str) -> tuple[LoopFactory, str]:
     return asyncio.new_event_loop, "asyncio"
 
 
-async def _signalled() -> None:
-    """Wait for Ctrl-C or SIGTERM."""
+def _listen_for_signals() -> asyncio.Queue[int]:
+    """Return a queue of every Ctrl-C and SIGTERM from now on."""
     loop = asyncio.get_running_loop()
-    signalled = asyncio.Event()
+    signals: asyncio.Queue[int] = asyncio.Queue()
     for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, signalled.set)
-    await signalled.wait()
+        loop.add_signal_handler(number, signals.put_nowait, number)
+    return signals
 
 
 def _join_address(host: str, port: int) -> str:

@@ -47,6 +47,8 @@ class HttpProtocol(asyncio.Protocol):
         "_context",
         "_exchange",
         "_is_admitted",
+        "_is_ended",
+        "_is_head",
         "_is_paused",
         "_reader",
         "_received",
@@ -59,6 +61,10 @@ class HttpProtocol(asyncio.Protocol):
         self._address = ""
         self._is_admitted = False
         self._is_paused = False
+        # Ended: its last answer is written, and nothing is read any more.
+        self._is_ended = False
+        # Whether the request in hand is a HEAD, whose answer has no content.
+        self._is_head = False
         # The request that is being read: its octets, and once its head says that it is a plain one, h11.
         self._reader = self._new_reader()
         self._received = bytearray()
@@ -89,7 +95,8 @@ class HttpProtocol(asyncio.Protocol):
             self._refuse(error)
 
     def eof_received(self) -> None:
-        """Let the transport close itself: what is unfinished is dropped."""
+        """Drop what is unfinished; the transport closes itself when the answers before it are read."""
+        self._finish()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Leave everything that knows this connection."""
@@ -122,6 +129,7 @@ class HttpProtocol(asyncio.Protocol):
                 request = self._reader.feed(data)
                 if request is None:
                     return
+                self._is_head = request.method == "HEAD"
                 if request.upgrades_to("websocket"):
                     self._upgrade(request)
                     return
@@ -133,8 +141,7 @@ class HttpProtocol(asyncio.Protocol):
                 return
             self._answer(self._exchange)
             if not self._exchange.may_continue:
-                self._leave()
-                Linger(self._transport, self, self._context)
+                self._finish()
                 return
             data = self._exchange.trailing
             self._begin_request()
@@ -189,6 +196,9 @@ class HttpProtocol(asyncio.Protocol):
                 426, "This is a WebSocket.", ("Upgrade", "websocket"), ("Sec-WebSocket-Version", "13")
             )
         fields = [("Content-Type", page.content_type), *_PAGE_HEADERS]
+        if context.is_draining:
+            # 9112 9.6: this was the last request.
+            fields.append(("Connection", "close"))
         self._transport.write(exchange.respond(200, fields, page.body))
 
     def _judge_host(self, request: Request) -> None:
@@ -200,7 +210,7 @@ class HttpProtocol(asyncio.Protocol):
 
     def shut_down(self) -> None:
         """Drop a connection that is between two requests; one whose request has begun may end it."""
-        if not self._received:
+        if not (self._received or self._is_ended):
             self._transport.close()
 
     def abort(self) -> None:
@@ -211,14 +221,24 @@ class HttpProtocol(asyncio.Protocol):
         """Wait no longer for the end of a request."""
         if self._received or self._exchange is not None:
             self._refuse(_refusal(408, "The request did not end in time."))
+        elif self._transport.get_write_buffer_size():
+            # It had that time to read the last answer.
+            self._transport.abort()
         else:
             self._transport.close()
 
     def _refuse(self, error: HandshakeError) -> None:
         """Answer with an error, and end the connection so that the answer can be read."""
         logger.info("refused a request from %s: %d %s", self._address, error.status, error)
-        self._leave()
-        self._transport.write(encode_refusal(error, formatdate(usegmt=True)))
+        head, end, content = encode_refusal(error, formatdate(usegmt=True)).partition(b"\r\n\r\n")
+        # 9110 9.3.2: the answer to a HEAD has the same head, and nothing behind it.
+        self._transport.write(head + end if self._is_head else head + end + content)
+        self._finish()
+
+    def _finish(self) -> None:
+        """Read no further request, and end the connection when the last answer is read."""
+        self._is_ended = True
+        self._context.handshakes.discard(self)
         Linger(self._transport, self, self._context)
 
     def _leave(self) -> None:

@@ -5,6 +5,7 @@ read yet (RFC 6455 7.1.1, RFC 9112 9.6). So: half-close, discard what still come
 """
 
 import asyncio
+from contextlib import suppress
 from typing import Final, final
 
 from .context import Context
@@ -30,7 +31,9 @@ class Linger(asyncio.Protocol):
             return
         transport.resume_reading()
         if transport.can_write_eof():
-            transport.write_eof()
+            # The peer may have reset the connection, which the transport is about to learn.
+            with suppress(OSError):
+                transport.write_eof()
 
     def data_received(self, data: bytes) -> None:
         """Discard it."""

@@ -58,12 +58,14 @@ class PlainExchange:
     def respond(self, status: int, headers: Sequence[tuple[str, str]], body: bytes) -> bytes:
         """Make the whole response, without its body if the request was a HEAD."""
         fields = [("Date", formatdate(usegmt=True)), *headers, ("Content-Length", str(len(body)))]
+        # 9110 9.3.2: the answer to a HEAD has the same head, and nothing behind it.
+        content = b"" if self.request.method == "HEAD" else body
         connection = self._connection
         return b"".join(
             connection.send(event) or b""
             for event in (
                 h11.Response(status_code=status, reason=HTTPStatus(status).phrase, headers=fields),
-                h11.Data(data=body),
+                h11.Data(data=content),
                 h11.EndOfMessage(),
             )
         )

@@ -22,6 +22,8 @@ from rfc6455 import (
     ProtocolError,
     Role,
     Sending,
+    StateError,
+    may_be_sent,
 )
 
 from .context import Context
@@ -51,6 +53,7 @@ class WebSocketSession(Session, asyncio.Protocol):
         "_owed_pong",
         "_reply_waits",
         "_transport",
+        "_unwritten",
         "_waiting_bytes",
         "_waiting_counted",
         "is_alive",
@@ -89,6 +92,8 @@ class WebSocketSession(Session, asyncio.Protocol):
         self._is_corked = False
         self._reply_waits = False
         self._is_held = False
+        # Octets of messages that the transport hasn't been given yet.
+        self._unwritten = 0
         # Writing: paused by the transport; then this much of others' waits, counted up to an index of `out`.
         self.is_paused = False
         self._waiting_bytes = 0
@@ -126,13 +131,16 @@ class WebSocketSession(Session, asyncio.Protocol):
         """Note that the peer sends no more; the transport then closes itself (RFC 6455 7.1.4)."""
         self._connection.receive_eof()
         self.deliver(Tick(self._context.clock()))
-        self._end()
+        # Until what was sent is read, or the time for that is over.
+        self._finish()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Leave everything that knows this session."""
         self._end()
         self._context.connections.pop(self, None)
         self._context.admission.release(self.address)
+        # A dialect may know its session: together they would be garbage that waits for the collector.
+        del self.dialect
 
     def pause_writing(self) -> None:
         """Let publications wait from here on."""
@@ -188,7 +196,7 @@ class WebSocketSession(Session, asyncio.Protocol):
                 self._refuse(passed)
         self._is_corked = False
         self._write()
-        if connection.is_over and not self._is_ended:
+        if connection.is_over:
             self._finish()
 
     def _refuse(self, passed: str) -> None:
@@ -220,7 +228,11 @@ class WebSocketSession(Session, asyncio.Protocol):
                 self._transport.pause_reading()
             return
         self._send_now(message)
-        if not self._is_corked:
+        self._unwritten += len(message)
+        if self._unwritten > MAX_BATCH:
+            # A read may bring small messages with large replies: the transport is to feel them, and pause.
+            self._write()
+        elif not self._is_corked:
             self._context.fanout.add(self)
 
     def deliver(self, tick: Tick) -> None:
@@ -246,13 +258,21 @@ class WebSocketSession(Session, asyncio.Protocol):
 
     def drained(self) -> asyncio.Future[None] | None:
         """Return what to await until the transport takes more; None if it does."""
-        if not self.is_paused and not self.out:
+        if not (self.is_paused or self.out or self._is_ended):
             return None
         waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        if self._is_ended:
+            self._disappoint(waiter)
+            return waiter
         if self._drain_waiters is None:
             self._drain_waiters = []
         self._drain_waiters.append(waiter)
         return waiter
+
+    def _disappoint(self, waiter: asyncio.Future[None]) -> None:
+        waiter.set_exception(SessionClosed(self._connection.close_code))
+        # Looked at: who sent and didn't wait has nothing to complain of.
+        waiter.exception()
 
     def hold(self) -> None:
         """Hand the dialect no message until `release()`."""
@@ -302,6 +322,7 @@ class WebSocketSession(Session, asyncio.Protocol):
         return len(self.out)
 
     def _write(self) -> None:
+        self._unwritten = 0
         pieces = self._connection.data_to_send()
         if pieces:
             self._transport.write(pieces[0] if len(pieces) == 1 else b"".join(pieces))
@@ -325,7 +346,9 @@ class WebSocketSession(Session, asyncio.Protocol):
     # The end.
 
     def close(self, code: int = CloseCode.NORMAL_CLOSURE, reason: str = "") -> None:
-        """Close, behind all that waits; messages still arrive until the peer's Close."""
+        """Close, behind all that waits; messages still arrive until the peer's Close. Raises StateError."""
+        if not may_be_sent(code):
+            raise StateError(f"Close code {code} may not be sent (RFC 6455 7.4).")
         if self._is_ended or self._close_wanted is not None:
             return
         self._close_wanted = code, reason
@@ -362,6 +385,9 @@ class WebSocketSession(Session, asyncio.Protocol):
 
     def give_up(self) -> None:
         """End the connection to a peer that fell silent; should it still listen, it learns why."""
+        if self._is_held:
+            # Who isn't read can't show that he lives; one that is gone will show in the next Ping's write.
+            return
         logger.info("session %s gave no sign of life", self.id)
         self._connection.fail(CloseCode.INTERNAL_ERROR, "no pong in time")
         self._write()
@@ -369,6 +395,8 @@ class WebSocketSession(Session, asyncio.Protocol):
 
     def _finish(self) -> None:
         """Nothing more is sent or received: a server ends the TCP connection first (RFC 6455 7.1.1)."""
+        if self._is_ended:
+            return
         self._end()
         Linger(self._transport, self, self._context)
 
@@ -381,7 +409,7 @@ class WebSocketSession(Session, asyncio.Protocol):
         self._context.closings.discard(self)
         for waiter in self._drain_waiters or ():
             if not waiter.done():
-                waiter.set_exception(SessionClosed(self._connection.close_code))
+                self._disappoint(waiter)
         try:
             self.dialect.disconnected(self, self._connection.close_code)
         except Exception:

@@ -1,6 +1,7 @@
 """Service: listens, sweeps, and stops without leaving anyone in the dark."""
 
 import asyncio
+import errno
 import logging
 import socket
 from collections.abc import Mapping
@@ -31,6 +32,8 @@ BACKLOG: Final = 128
 NOTSENT_LOWAT: Final = 32 * 1024
 # Sessions that are told to go away per sweep: their clients come back spread out.
 MIN_DRAIN_BATCH: Final = 100
+
+_NO_IPV6: Final = (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL)
 
 _PAGES: Final = {
     "/": ("index.html", "text/html; charset=utf-8"),
@@ -93,6 +96,8 @@ class Service:
             del waiting[:batch]
             await asyncio.sleep(SWEEP)
         self.stop_now()
+        # What was aborted is lost within a turn.
+        await asyncio.sleep(0)
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -195,9 +200,9 @@ def open_sockets(settings: Settings) -> list[socket.socket]:
             ):
                 try:
                     sockets.append(_bind(family, kind, proto, (address[0], port, *address[2:]), settings))
-                except OSError:
+                except OSError as error:
                     # A machine without IPv6 has no ::1.
-                    if name != "::1" or not sockets:
+                    if name != "::1" or not sockets or error.errno not in _NO_IPV6:
                         raise
                 port = sockets[0].getsockname()[1]
     except OSError as error:

@@ -67,7 +67,7 @@ class Session(ABC):
 
     @abstractmethod
     def close(self, code: int = 1000, reason: str = "") -> None:
-        """Close, behind all that waits."""
+        """Close, behind all that waits. Raises StateError for a code that may not be sent."""
 
     @abstractmethod
     def kick(self, code: int, reason: str) -> None:

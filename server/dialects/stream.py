@@ -46,7 +46,16 @@ class Stream:
 
     name = "stream"
 
-    __slots__ = ("_handler", "_is_over", "_task", "_tasks", "_waiter", "_waiting", "_waiting_size", "session")
+    __slots__ = (
+        "_handler",
+        "_is_done",
+        "_is_over",
+        "_tasks",
+        "_waiter",
+        "_waiting",
+        "_waiting_size",
+        "session",
+    )
 
     def __init__(self, handler: "Handler", tasks: set[asyncio.Task[None]]) -> None:
         self.session: Session
@@ -55,7 +64,9 @@ class Stream:
         self._waiting: deque[Message] | None = None
         self._waiting_size = 0
         self._waiter: asyncio.Future[None] | None = None
+        # Over: the session is; done: the handler is.
         self._is_over = False
+        self._is_done = False
 
     # The handler's side.
 
@@ -98,6 +109,8 @@ class Stream:
 
     def receive(self, session: Session, message: Message) -> None:
         """Let a message wait for the handler, which is woken once for all that a read brings."""
+        if self._is_done:
+            return
         if self._waiting is None:
             self._waiting = deque()
         self._waiting.append(message)
@@ -128,7 +141,8 @@ class Stream:
         try:
             await self._handler(self)
         except SessionClosed:
-            pass
+            # Its own, or that of another one it was sending to.
+            self.session.close()
         except asyncio.CancelledError:
             self.session.kick(1001, "the server is going away")
             raise
@@ -137,6 +151,11 @@ class Stream:
             self.session.kick(1011, "internal error")
         else:
             self.session.close()
+        finally:
+            # Nobody takes what still comes, but behind it comes the client's Close.
+            self._is_done = True
+            self._waiting = None
+            self.session.release()
 
 
 Handler = Callable[[Stream], Awaitable[None]]
