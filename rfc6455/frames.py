@@ -190,10 +190,7 @@ class FrameParser:
         position = self._position
         available = len(data) - position
         if available < 2:
-            # A long read isn't held while the peer is silent.
-            self._data = data[position:]
-            self._position = 0
-            return False
+            return self._keep_rest()
         first = data[position]
         second = data[position + 1]
         self._judge(first, second)
@@ -202,14 +199,14 @@ class FrameParser:
         start = position + 2
         if length == 126:
             if available < 4:
-                return False
+                return self._keep_rest()
             length = data[position + 2] << 8 | data[position + 3]
             start += 2
             if length < 126:
                 raise _not_minimal(length)
         elif length == 127:
             if available < 10:
-                return False
+                return self._keep_rest()
             # 5.2: the most significant bit of the 64 is 0.
             if data[position + 2] & 0x80:
                 raise ProtocolError(
@@ -231,7 +228,7 @@ class FrameParser:
             )
         if self._mask_bit:
             if len(data) < start + 4:
-                return False
+                return self._keep_rest()
             # 5.3: each frame has a key of its own.
             self._key = data[start : start + 4]
             start += 4
@@ -251,15 +248,22 @@ class FrameParser:
 
     def take_payload(self) -> bytes:
         """Take what is here of the open frame's payload, unmasked; it may be nothing."""
+        data = self._data
         start = self._position
-        stop = min(start + self.remaining, len(self._data))
+        stop = min(start + self.remaining, len(data))
         self._position = stop
         phase = self.payload_length - self.remaining
         self.remaining -= stop - start
         self.frame_open = self.remaining > 0
-        if self._mask_bit:
-            return mask(self._data, start, stop, self._key, phase)
-        return self._data[start:stop]
+        if self.frame_open:
+            self._keep_rest()
+        return mask(data, start, stop, self._key, phase) if self._mask_bit else data[start:stop]
+
+    def _keep_rest(self) -> bool:
+        """Wait for more; a long read isn't held while the peer is silent."""
+        self._data = self._data[self._position :]
+        self._position = 0
+        return False
 
     def _judge(self, first: int, second: int) -> None:
         """Hold a frame's first two octets against the rules."""

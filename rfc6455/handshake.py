@@ -315,7 +315,9 @@ class ClientHandshake:
         extensions = parse_extensions([received])
         if extensions is None:
             raise _bad_answer("a list of extensions", received, "extension-grammar")
-        if self._deflate is None or [name for name, _ in extensions] != [EXTENSION_NAME]:
+        # 11.3.2: nor is the field given twice.
+        is_repeated = len(headers.get_all("Sec-WebSocket-Extensions")) > 1
+        if self._deflate is None or is_repeated or [name for name, _ in extensions] != [EXTENSION_NAME]:
             raise _bad_answer("an extension that was offered, once", received, "extension")
         return accept_answer(extensions[0][1], self._deflate)
 

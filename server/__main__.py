@@ -12,6 +12,7 @@ from typing import Final
 
 import rfc6455
 
+from .command import main as connect
 from .settings import SettingsError, load
 
 # glibc returns the memory of every large message to the system and asks for it anew, until it has seen a
@@ -24,7 +25,9 @@ LoopFactory = Callable[[], asyncio.AbstractEventLoop]
 
 
 def main() -> int:
-    """Run the server; return the exit status."""
+    """Run the server, or with `connect` the client; return the exit status."""
+    if sys.argv[1:2] == ["connect"]:
+        return connect(sys.argv[2:])
     try:
         settings = load(sys.argv[1:], os.environ)
         loop_factory, loop_name = choose_loop(settings.loop)

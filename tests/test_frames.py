@@ -235,6 +235,17 @@ def test_frames_that_were_taken_are_not_kept_while_the_peer_is_silent() -> None:
                 assert kept(parser) - before <= 200
 
 
+@pytest.mark.parametrize("rest", [b"\x82", b"\x82\xfe", b"\x82\xff\0", b"\x82\x85", b"\x82\x85abcdHe"])
+def test_read_that_ends_in_a_frame_is_not_kept_while_the_peer_is_silent(rest: bytes) -> None:
+    for way in (whole, in_parts):
+        parser = FrameParser(Role.SERVER)
+        before = kept(parser)
+        assert 1000 == sum(
+            1 for first, _ in way(parser, [frame(FIN | PING) * 1000 + rest]) if first == FIN | PING
+        )
+        assert kept(parser) - before <= 300
+
+
 def test_empty_fragments_are_not_kept() -> None:
     for way in (whole, in_parts):
         parser = FrameParser(Role.SERVER, max_fragments=1 << 20)

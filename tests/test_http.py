@@ -188,16 +188,8 @@ async def test_host_on_loopback_is_one_of_its_names(host: str, is_served: bool, 
         plain = await ask(running, get("/", host=host))
         handshake = await ask(running, upgrade("/echo", f"Host: {host}"))
         absolute = await ask(running, get(f"http://{host}/"))
-    assert (
-        (200, 101, 200)
-        if is_served
-        else (421, 421, 421)
-        == (
-            plain.status,
-            handshake.status,
-            absolute.status,
-        )
-    )
+    expected = (200, 101, 200) if is_served else (421, 421, 421)
+    assert expected == (plain.status, handshake.status, absolute.status)
 
 
 async def test_allowed_hosts_take_the_place_of_the_loopback_names(service: Serve) -> None:

@@ -681,6 +681,12 @@ ANSWERS: Final = [
     AnswerVector(
         "extension-beside-deflate", "6455 4.1", answer(_EXTENSIONS + b"permessage-deflate, foo"), "extension"
     ),
+    AnswerVector(
+        "extensions-on-two-lines",
+        "6455 11.3.2",
+        answer(_EXTENSIONS + b"permessage-deflate; server_no_context_takeover", _EXTENSIONS),
+        "extension",
+    ),
     AnswerVector("extension-grammar", "6455 9.1", answer(_EXTENSIONS + b"foo;;"), "extension-grammar"),
     AnswerVector("extensions-empty", "6455 9.1", answer(_EXTENSIONS), "extension-grammar"),
     AnswerVector(
