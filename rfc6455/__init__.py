@@ -23,6 +23,7 @@ A whole conversation, from the opening handshake on:
 """
 
 from . import frames as _frames
+from .client_handshake import ClientHandshake
 from .codes import CloseCode, Opcode, Role, may_be_sent
 from .connection import Connection, Receiving, Sending, encode_message
 from .deflate import DeflateOptions, DeflateParameters, Deflater, Inflater
@@ -37,11 +38,12 @@ from .errors import (
 )
 from .events import Close, Ping, Pong
 from .frames import Frame, FrameParser, encode_frame
-from .handshake import Accepted, ClientHandshake, ServerHandshake, accept_key, encode_refusal
-from .head import Request, RequestReader, Response, ResponseReader
+from .handshake import Accepted, ServerHandshake, accept_key, encode_refusal
 from .headers import Headers
 from .masking import NATIVE
 from .messages import Event, MessageReader
+from .request import Request, RequestReader
+from .response import Response, ResponseReader
 
 # Which build was loaded: "compiled" includes the native masking.
 _IS_COMPILED = not (_frames.__file__ or "").endswith(".py")

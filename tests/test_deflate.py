@@ -24,9 +24,9 @@ from rfc6455.deflate import (
 from rfc6455.errors import HandshakeError, InvalidPayload, MessageTooBig, PolicyViolation, ProtocolError
 from rfc6455.frames import max_compressed_size
 from rfc6455.handshake import Accepted, ServerHandshake
-from rfc6455.head import RequestReader
 from rfc6455.headers import parse_extensions
 from rfc6455.messages import Event, MessageReader
+from rfc6455.request import RequestReader
 from tests.vectors import (
     BINARY,
     CONT,

@@ -6,10 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from rfc6455.client_handshake import ClientHandshake
 from rfc6455.deflate import DeflateOptions
 from rfc6455.errors import HandshakeError, StateError
-from rfc6455.handshake import Accepted, ClientHandshake, ServerHandshake, accept_key, encode_refusal
-from rfc6455.head import RequestReader
+from rfc6455.handshake import Accepted, ServerHandshake, accept_key, encode_refusal
+from rfc6455.request import RequestReader
 from tests.vectors import (
     ACCEPT,
     ANSWERS,

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rfc6455.errors import HandshakeError, StateError
-from rfc6455.head import Request, RequestReader, Response, ResponseReader
+from rfc6455.request import Request, RequestReader
+from rfc6455.response import Response, ResponseReader
 from tests.vectors import (
     ANSWERS,
     REQUESTS,

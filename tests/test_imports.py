@@ -20,7 +20,10 @@ PROTOCOL = [
     "rfc6455.messages",
     "rfc6455.headers",
     "rfc6455.head",
+    "rfc6455.request",
+    "rfc6455.response",
     "rfc6455.handshake",
+    "rfc6455.client_handshake",
     "rfc6455.connection",
     "rfc6455",
 ]

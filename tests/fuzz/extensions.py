@@ -15,8 +15,8 @@ from rfc6455.deflate import (
 )
 from rfc6455.errors import HandshakeError
 from rfc6455.handshake import ServerHandshake
-from rfc6455.head import RequestReader
 from rfc6455.headers import Extension, is_field_value, parse_extensions
+from rfc6455.request import RequestReader
 from tests.fuzz.case import Case, Target, cut_both_ways, in_linear_work
 from tests.vectors import REQUESTS, handshake
 

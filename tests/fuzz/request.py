@@ -6,7 +6,8 @@ from typing import Final
 from rfc6455.deflate import DeflateOptions
 from rfc6455.errors import HandshakeError
 from rfc6455.handshake import ServerHandshake, encode_refusal
-from rfc6455.head import Request, RequestReader, Response, ResponseReader
+from rfc6455.request import Request, RequestReader
+from rfc6455.response import Response, ResponseReader
 from tests.fuzz.case import Case, Target, cut_both_ways, in_linear_work, watched
 from tests.vectors import REQUESTS, kept
 

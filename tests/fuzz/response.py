@@ -3,9 +3,10 @@
 from collections.abc import Iterable, Sequence
 from typing import Final
 
+from rfc6455.client_handshake import ClientHandshake
 from rfc6455.deflate import DeflateOptions
 from rfc6455.errors import HandshakeError
-from rfc6455.handshake import Accepted, ClientHandshake
+from rfc6455.handshake import Accepted
 from tests.fuzz.case import Case, Target, cut_both_ways, in_linear_work, watched
 from tests.vectors import ANSWERS, KEY, kept
 
