@@ -52,8 +52,12 @@ _MAX_BODY: Final = 4096
 _MAX_EXCERPT: Final = 200
 
 # Who only listens learns nothing of a network that is gone, unless the kernel asks: seconds of silence
-# until it does, seconds between two questions, and how many of them.
-_KEEPALIVE: Final = (("TCP_KEEPIDLE", 30), ("TCP_KEEPINTVL", 10), ("TCP_KEEPCNT", 2))
+# until it does, seconds between two questions, and how many of them. Not every system has all three.
+_KEEPALIVE: Final = tuple(
+    (getattr(socket, name), value)
+    for name, value in (("TCP_KEEPIDLE", 30), ("TCP_KEEPINTVL", 10), ("TCP_KEEPCNT", 2))
+    if hasattr(socket, name)
+)
 
 # RFC 6455 7.2.3: seconds up to which the first delay is random; then twice that, and so on to the last.
 FIRST_DELAY: Final = 5.0
@@ -634,12 +638,11 @@ class ClientConnection(asyncio.Protocol):
         if pong.payload not in self._pings:
             return
         now = time.perf_counter()
-        for payload, answered in list(self._pings.items()):
-            del self._pings[payload]
+        sent = list(self._pings)
+        for payload in sent[: sent.index(pong.payload) + 1]:
+            answered = self._pings.pop(payload)
             if not answered.done():
                 answered.set_result(now)
-            if payload == pong.payload:
-                return
 
     # To the socket.
 
@@ -793,9 +796,8 @@ class Reconnecting:
 
 def _keep_alive(connected: socket.socket) -> None:
     connected.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    for name, value in _KEEPALIVE:
-        if hasattr(socket, name):
-            connected.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
+    for option, value in _KEEPALIVE:
+        connected.setsockopt(socket.IPPROTO_TCP, option, value)
 
 
 def _why(error: Exception) -> str:

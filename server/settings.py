@@ -27,7 +27,9 @@ A WebSocket server with rooms, broadcast and presence.
 An option is a flag, an environment variable and a key of the TOML file:
 --max-rooms 10, {ENVIRONMENT_PREFIX}MAX_ROOMS=10 or max_rooms = 10. Flags override
 the environment, which overrides the file; BYTES may end in KiB, MiB or GiB.
-Defaults stand in brackets."""
+Defaults stand in brackets.
+
+`python -m server connect ws://...` is a client for the command line."""
 
 
 class SettingsError(Exception):

@@ -4,7 +4,7 @@ import asyncio
 import socket
 import ssl
 import struct
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any, Final, final
@@ -527,6 +527,7 @@ async def test_refusal_without_a_length_ends_with_the_connection(peers: Listen) 
         peer = await listening.accept()
         await peer.read_head()
         await peer.send(answer("401 Unauthorized", "WWW-Authenticate: Bearer"))
+        await turns(5)
         await peer.send(b"log in")
         await peer.end()
         error = await connecting
@@ -1351,6 +1352,93 @@ class FakeTransport(asyncio.Transport):
     def abort(self) -> None:
         self.end = "aborted"
         self.client.connection_lost(None)
+
+
+@final
+class OpeningTransport(asyncio.Transport):
+    """A transport on which the server's answer comes in the reads that the test wants."""
+
+    def __init__(self, reads: Callable[[bytes], list[bytes]], connected: socket.socket) -> None:
+        super().__init__({"socket": connected})
+        self.is_aborted = False
+        self._reads = reads
+        self._protocol: asyncio.Protocol
+
+    async def create_connection(self, factory: Callable[[], asyncio.Protocol], *_: Any, **__: Any) -> None:
+        self._protocol = factory()
+        self._protocol.connection_made(self)
+
+    def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
+        assert isinstance(protocol, asyncio.Protocol)
+        self._protocol = protocol
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        for read in self._reads(bytes(data)):
+            self._protocol.data_received(read)
+
+    def is_closing(self) -> bool:
+        return self.is_aborted
+
+    def abort(self) -> None:
+        self.is_aborted = True
+        self._protocol.connection_lost(None)
+
+
+@pytest.fixture
+def unconnected() -> Iterator[socket.socket]:
+    with socket.socket() as opened:
+        yield opened
+
+
+def whole(octets: bytes) -> list[bytes]:
+    return [octets]
+
+
+def one_by_one(octets: bytes) -> list[bytes]:
+    return [octets[position : position + 1] for position in range(len(octets))]
+
+
+def cut_in_two(octets: bytes) -> list[bytes]:
+    return [octets[: len(octets) // 2], octets[len(octets) // 2 :]]
+
+
+@pytest.mark.parametrize("cut", [whole, one_by_one, cut_in_two])
+async def test_answer_is_read_in_any_split(
+    cut: Callable[[bytes], list[bytes]], unconnected: socket.socket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def reads(head: bytes) -> list[bytes]:
+        return cut(upgraded(head) + text("early"))
+
+    transport = OpeningTransport(reads, unconnected)
+    monkeypatch.setattr(asyncio.get_running_loop(), "create_connection", transport.create_connection)
+    connection = await connect("ws://localhost/")
+    assert "early" == await anext(connection)
+    connection.abort()
+
+
+@pytest.mark.parametrize("cut", [whole, one_by_one, cut_in_two])
+@pytest.mark.parametrize(
+    ("sent", "kind"),
+    [
+        (answer("403 Forbidden", "Content-Length: 3", body=b"why and more"), Refused),
+        (answer("101 OK", "Upgrade: h2c", body=b"and more"), BadAnswer),
+        (b"SSH-2.0\r\n" * 10, BadAnswer),
+    ],
+)
+async def test_failure_is_told_in_any_split_and_what_follows_is_ignored(
+    cut: Callable[[bytes], list[bytes]],
+    sent: bytes,
+    kind: type[ConnectError],
+    unconnected: socket.socket,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    transport = OpeningTransport(lambda head: cut(sent), unconnected)
+    monkeypatch.setattr(asyncio.get_running_loop(), "create_connection", transport.create_connection)
+    error = await failure(connect("ws://localhost/"))
+    assert kind is type(error)
+    assert transport.is_aborted
+    if isinstance(error, Refused):
+        assert error.body.startswith(b"why")
 
 
 async def test_one_read_is_answered_in_one_write() -> None:
