@@ -232,10 +232,10 @@ class Connection:
 
         `window_bits` is the window that the message was compressed in, 0 if it wasn't.
         """
-        if self.role is Role.CLIENT:
+        if self._masking_key is not None:
             raise StateError("A client masks every frame, so it can't share them.")
         self._check_free()
-        if window_bits not in (0, self.shared_window_bits):
+        if window_bits and window_bits != self.shared_window_bits:
             raise StateError("The message is compressed otherwise than this connection agreed.")
         self._out.append(frames)
 
@@ -287,7 +287,8 @@ class Connection:
             raise StateError("Our Close is sent; nothing may follow it (5.5.1).")
 
     def _check_free(self) -> None:
-        self._check_open()
+        if self.sending is not _SENDING_OPEN:
+            self._check_open()
         # 5.4: the fragments of one message are not interleaved with another message.
         if self._fragment_opcode != _CONTINUATION:
             raise StateError("A message is being sent in fragments; end it first (5.4).")

@@ -240,6 +240,8 @@ class WebSocketSession(Session, asyncio.Protocol):
         if self._is_ended or self._connection.sending is not Sending.OPEN:
             # RFC 6455 5.5.1: behind our Close no message is sent.
             self.out = []
+        if not self.out:
+            self._write()
         while self.out and not self.is_paused:
             if self._delivery is not None:
                 batch, count = tick.batch(self.out, self._delivery)
@@ -247,10 +249,9 @@ class WebSocketSession(Session, asyncio.Protocol):
             else:
                 count = self._send_batch()
             # A new list: the tick keeps the old one to compare with.
-            self.out = self.out[count:]
+            self.out = self.out[count:] if count < len(self.out) else []
             self._waiting_bytes = self._waiting_counted = 0
             self._write()
-        self._write()
         if self.out:
             self._bound_waiting(tick.now)
         elif not self.is_paused:
