@@ -17,9 +17,12 @@ from typing import Any, Final, final
 import pytest
 
 from rfc6455 import Opcode, encode_frame
-from server.command import EPILOG, Exit, InputError, Lines, printable
+from server.command.arguments import EPILOG
+from server.command.lines import InputError, Lines
+from server.command.reports import printable
+from server.command.running import Exit
 from tests.conftest import ServerProcess, clean_environment, eventually, take_census
-from tests.test_client import (
+from tests.rawserver import (
     Peer,
     Peers,
     answer,
