@@ -13,6 +13,7 @@ from typing import Final, cast, final
 from rfc6455 import HandshakeError, Request, RequestReader, ServerHandshake, encode_refusal
 
 from .context import Context
+from .limits import RESERVED_DESCRIPTORS
 from .linger import Linger
 from .plain import PlainExchange
 from .protocol import WebSocketSession
@@ -21,6 +22,10 @@ logger = logging.getLogger(__name__)
 
 # 9110 15.6.2: a method that isn't known is not implemented; one that doesn't fit is not allowed (15.5.6).
 _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH"})
+
+# Connections that may be closing while others are still told why they can't come in: half of the
+# descriptors that are kept in reserve.
+MAX_REFUSED: Final = RESERVED_DESCRIPTORS // 2
 
 # Seconds after which a client that found the server full or stopping may come back.
 _RETRY_AFTER: Final = ("Retry-After", "5")
@@ -81,7 +86,11 @@ class HttpProtocol(asyncio.Protocol):
         context.connections[self] = None
         self._is_admitted = not context.is_draining and context.admission.admit(self._address)
         if not self._is_admitted:
-            self._refuse(_unavailable())
+            # They are counted nowhere else, and each holds a descriptor until it has read why.
+            if len(context.closings) < MAX_REFUSED:
+                self._refuse(_unavailable())
+            else:
+                self._transport.abort()
             return
         context.handshakes.add(self, context.clock())
         settings = context.settings

@@ -35,6 +35,9 @@ from .tick import MAX_BATCH, Message, Tick
 
 logger = logging.getLogger(__name__)
 
+# Octets that a publication takes beside its payload.
+PUBLICATION_OVERHEAD: Final = 256
+
 # Found faster than a member of its class, and asked for with every message.
 _OPEN: Final = Sending.OPEN
 
@@ -126,7 +129,6 @@ class WebSocketSession(Session, asyncio.Protocol):
         self.is_alive = True
         self._connection.receive_data(data)
         if self._allowance is not None:
-            self._allowance.refill(self._context.clock())
             self._allowance.bytes -= len(data)
         self._pump()
 
@@ -165,6 +167,8 @@ class WebSocketSession(Session, asyncio.Protocol):
         dialect = self.dialect
         allowance = self._allowance
         self._is_corked = True
+        if allowance is not None:
+            allowance.refill(self._context.clock())
         while not (self._reply_waits or self._is_held):
             try:
                 event = connection.next_event()
@@ -175,6 +179,11 @@ class WebSocketSession(Session, asyncio.Protocol):
                         allowance.messages -= 1
                         if allowance.messages < 0:
                             break
+                        if connection.deflate is not None:
+                            # What was read may be a thousandth of what it inflates to.
+                            allowance.bytes -= len(event)
+                            if allowance.bytes < 0:
+                                break
                     dialect.receive(self, event)
                 elif isinstance(event, Ping):
                     self._answer_ping(event)
@@ -204,7 +213,7 @@ class WebSocketSession(Session, asyncio.Protocol):
 
     def _refuse(self, passed: str) -> None:
         """Fail a client that passed its rate, and say so in its dialect first."""
-        if self._connection.sending is _OPEN:
+        if self._connection.sending is _OPEN and self._close_wanted is None:
             self.dialect.refuse(self, "rate_limited", f"Too many {passed} a second.")
             self.deliver(Tick(self._context.clock()))
         self._connection.fail(CloseCode.POLICY_VIOLATION, f"too many {passed} a second")
@@ -296,7 +305,9 @@ class WebSocketSession(Session, asyncio.Protocol):
     def _resume(self) -> None:
         if not (self._is_held or self._reply_waits or self._is_ended):
             self._transport.resume_reading()
-            self._pump()
+            # Inside the pump it goes on by itself.
+            if not self._is_corked:
+                self._pump()
 
     def _all_sent(self) -> None:
         """Do what waited for that: wake senders, close, read on."""
@@ -336,7 +347,7 @@ class WebSocketSession(Session, asyncio.Protocol):
         settings = self._context.settings
         for item in self.out[self._waiting_counted :]:
             if isinstance(item, Publication):
-                self._waiting_bytes += item.size
+                self._waiting_bytes += item.size + PUBLICATION_OVERHEAD
         self._waiting_counted = len(self.out)
         oldest = next((item for item in self.out if isinstance(item, Publication)), None)
         if oldest is None:

@@ -151,7 +151,9 @@ class Settings:
     max_connections_per_address: Count = option(1000, "Connections at a time from one address.")
     message_rate: Count = option(200, "Messages a second per connection, twice that in a burst.", zero="off")
     frame_rate: Count = option(1000, "Frames a second per connection, twice that in a burst.", zero="off")
-    byte_rate: Bytes = option(4 * MIB, "Bytes a second per connection, twice that in a burst.", zero="off")
+    byte_rate: Bytes = option(
+        4 * MIB, "Bytes a second, also once inflated; twice that in a burst.", zero="off"
+    )
     max_rooms_per_connection: Count = option(100, "Rooms that one connection may be in.")
     max_rooms: Count = option(100_000, "Rooms at a time.")
 

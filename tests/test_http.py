@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from server.http import MAX_REFUSED
 from tests.conftest import NARROW, Running, Serve, eventually
 from tests.rawclient import ACCEPT, TEXT, Answer, Frame, RawClient, closed, get, said, text, upgrade
 from tests.rawclient import close as close_frame
@@ -618,3 +619,19 @@ async def test_frame_behind_the_head_is_answered(service: Serve) -> None:
         assert 101 == (await client.answer()).status
         assert [Frame(TEXT, b"Hello"), closed(1000)] == await client.frames(2)
         await client.eof()
+
+
+@pytest.mark.parametrize(("excess", "is_told"), [(-1, True), (0, False), (1, False)])
+async def test_connections_over_the_cap_are_told_so_up_to_a_number(
+    excess: int, is_told: bool, service: Serve
+) -> None:
+    async with service(max_connections=1) as running:
+        await running.connect()
+        await eventually(1, lambda: len(running.context.admission))
+        refused = [await running.connect() for _ in range(MAX_REFUSED + excess)]
+        await eventually(min(len(refused), MAX_REFUSED), lambda: len(running.context.closings))
+        last = await running.connect()
+        if is_told:
+            assert 503 == (await last.answer()).status
+        else:
+            assert b"" == await last.rest()

@@ -11,12 +11,13 @@ from typing import Any
 import pytest
 
 from rfc6455 import Close, Ping, Role
+from server.dialects.echo import EchoDialect
 from server.dialects.stream import Stream
-from server.protocol import WebSocketSession
+from server.protocol import PUBLICATION_OVERHEAD, WebSocketSession
 from server.service import MIN_DRAIN_BATCH, Service
-from server.session import SessionClosed
+from server.session import Session, SessionClosed
 from server.settings import Settings
-from server.tick import Tick
+from server.tick import Message, Tick
 from tests.conftest import NARROW, NO_RATES, Serve, eventually
 from tests.faketransport import FakeTransport
 from tests.rawclient import (
@@ -350,7 +351,7 @@ async def test_member_that_falls_too_far_behind_is_closed() -> None:
 
 @pytest.mark.parametrize(("excess", "is_closed"), [(-1, False), (0, False), (1, True)])
 async def test_queue_of_a_paused_session_is_held_to_its_limit(excess: int, is_closed: bool) -> None:
-    transport, session = await stage("/ws", max_queue_bytes=100)
+    transport, session = await stage("/ws", max_queue_bytes=100 + 2 * PUBLICATION_OVERHEAD)
     transport.receive(text('{"action":"join","room":"a"}'))
     transport.take()
     transport.pause()
@@ -763,3 +764,42 @@ def test_sessions_log_no_payload(caplog: pytest.LogCaptureFixture) -> None:
 
     asyncio.run(fail())
     assert "secret" not in caplog.text
+
+
+@pytest.mark.parametrize(("excess", "is_closed"), [(-2, False), (0, False), (2, True)])
+async def test_inflated_octets_count_in_the_rate(excess: int, is_closed: bool) -> None:
+    compressor = zlib.compressobj(wbits=-15)
+    message = b"a" * 10_000
+    payload = (compressor.compress(message) + compressor.flush(zlib.Z_SYNC_FLUSH))[:-4]
+    sent = frame(TEXT, payload, rsv1=True)
+    # Two seconds' worth of the rate may come at once.
+    service = Service(Settings(**{**NO_RATES, "byte_rate": len(message) + len(sent) - excess // 2}))
+    service.context.clock = lambda: 0.0
+    transport = FakeTransport(service)
+    transport.open("/echo", DEFLATE)
+    transport.receive(sent * 2)
+    assert is_closed == (transport.frames()[-1].opcode == CLOSE)
+
+
+async def test_client_that_passes_its_rate_while_it_is_being_closed_is_closed_for_it() -> None:
+    transport, session = await stage("/ws", message_rate=1)
+    transport.receive(text('{"action":"join","room":"a"}'))
+    transport.pause()
+    session.shut_down()
+    transport.receive(text('{"action":"message","room":"a","message":1}') * 3)
+    assert closed(1008, "too many messages a second") == transport.frames()[-1]
+
+
+async def test_dialect_that_holds_and_releases_at_once_is_not_called_from_within_itself() -> None:
+    transport, session = await stage()
+    received = []
+
+    def receive(session: Session, message: Message) -> None:
+        received.append(message)
+        session.hold()
+        session.release()
+
+    session.dialect = EchoDialect()
+    session.dialect.receive = receive  # type: ignore[method-assign]
+    transport.receive(text("a") * 2000)
+    assert ["a"] * 2000 == received
