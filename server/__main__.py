@@ -1,6 +1,7 @@
 """`python -m server`: runs the server until it is interrupted or terminated."""
 
 import asyncio
+import contextlib
 import gc
 import logging
 import os
@@ -48,7 +49,9 @@ def main() -> int:
         gc.freeze()
         gc.set_threshold(*_GC_THRESHOLDS)
         await signals.get()
-        print("stopping: closing all connections, again to stop at once", flush=True)
+        # Whoever read this may be gone; the connections are to be closed all the same.
+        with contextlib.suppress(BrokenPipeError):
+            print("stopping: closing all connections, again to stop at once", flush=True)
         stopping = asyncio.ensure_future(service.stop())
         again = asyncio.ensure_future(signals.get())
         await asyncio.wait([stopping, again], return_when=asyncio.FIRST_COMPLETED)
