@@ -25,7 +25,7 @@ A whole conversation, from the opening handshake on:
 from . import frames as _frames
 from .client_handshake import ClientHandshake
 from .codes import CloseCode, Opcode, Role, may_be_sent
-from .connection import Connection, Receiving, Sending, encode_message
+from .connection import Connection, Receiving, Sending
 from .deflate import DeflateOptions, DeflateParameters, Deflater, Inflater
 from .errors import (
     HandshakeError,
@@ -41,7 +41,7 @@ from .frames import Frame, FrameParser, encode_frame
 from .handshake import Accepted, ServerHandshake, accept_key, encode_refusal
 from .headers import Headers
 from .masking import NATIVE
-from .messages import Event, MessageReader
+from .messages import Event, MessageReader, encode_message
 from .request import Request, RequestReader
 from .response import Response, ResponseReader
 

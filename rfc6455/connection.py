@@ -338,15 +338,3 @@ class Connection:
 def _as_bytes(payload: bytes | bytearray | memoryview) -> bytes:
     """Copy what a caller may change; an int is a TypeError, not that many zeros."""
     return payload if type(payload) is bytes else bytes(memoryview(payload))
-
-
-def encode_message(message: str | bytes, deflater: Deflater | None = None) -> bytes:
-    """Make a server's frame of a message, for `Connection.send_encoded()`.
-
-    With a deflater that keeps no context it is compressed, once for all that share it.
-    """
-    opcode, payload = (_TEXT, message.encode()) if isinstance(message, str) else (_BINARY, message)
-    if deflater is None:
-        return encode_head(FIN | opcode, len(payload)) + payload
-    payload = deflater.compress(payload)
-    return encode_head(FIN | RSV1 | opcode, len(payload)) + payload

@@ -1,18 +1,19 @@
-"""Messages: what frames carry, put together, inflated and checked as it arrives."""
+"""Messages: what frames carry, put together, inflated and checked as it arrives; and a message as a frame."""
 
 import codecs
 from typing import Final, final
 
 from .codes import Role
-from .deflate import DeflateParameters, Inflater
+from .deflate import DeflateParameters, Deflater, Inflater
 from .errors import InvalidPayload
 from .events import Close, Ping, Pong, parse_close
-from .frames import FrameParser
+from .frames import FIN, RSV1, FrameParser, encode_head
 
 Event = str | bytes | Ping | Pong | Close
 
 _CONTINUATION: Final = 0x0
 _TEXT: Final = 0x1
+_BINARY: Final = 0x2
 _CLOSE: Final = 0x8
 _PING: Final = 0x9
 
@@ -161,3 +162,15 @@ class _Utf8Check:
 
 def _not_utf8() -> InvalidPayload:
     return InvalidPayload("A text message is not UTF-8.", rule="text-utf8", section="8.1")
+
+
+def encode_message(message: str | bytes, deflater: Deflater | None = None) -> bytes:
+    """Make a server's frame of a message, for `Connection.send_encoded()`.
+
+    With a deflater that keeps no context it is compressed, once for all that share it.
+    """
+    opcode, payload = (_TEXT, message.encode()) if isinstance(message, str) else (_BINARY, message)
+    if deflater is None:
+        return encode_head(FIN | opcode, len(payload)) + payload
+    payload = deflater.compress(payload)
+    return encode_head(FIN | RSV1 | opcode, len(payload)) + payload

@@ -27,6 +27,7 @@ from rfc6455 import (
 )
 
 from .context import Context
+from .flow import Backlog
 from .limits import Allowance
 from .linger import Linger
 from .publication import Publication
@@ -34,9 +35,6 @@ from .session import Dialect, Session, SessionClosed
 from .tick import MAX_BATCH, Message, Tick
 
 logger = logging.getLogger(__name__)
-
-# Octets that a publication takes beside its payload.
-PUBLICATION_OVERHEAD: Final = 256
 
 # Found faster than a member of its class, and asked for with every message.
 _OPEN: Final = Sending.OPEN
@@ -48,6 +46,7 @@ class WebSocketSession(Session, asyncio.Protocol):
 
     __slots__ = (
         "_allowance",
+        "_backlog",
         "_close_wanted",
         "_connection",
         "_context",
@@ -60,8 +59,6 @@ class WebSocketSession(Session, asyncio.Protocol):
         "_reply_waits",
         "_transport",
         "_unwritten",
-        "_waiting_bytes",
-        "_waiting_counted",
         "is_alive",
         "is_paused",
     )
@@ -100,10 +97,9 @@ class WebSocketSession(Session, asyncio.Protocol):
         self._is_held = False
         # Octets of messages that the transport hasn't been given yet.
         self._unwritten = 0
-        # Writing: paused by the transport; then this much of others' waits, counted up to an index of `out`.
+        # Writing: paused by the transport; then what others send waits in `out`.
         self.is_paused = False
-        self._waiting_bytes = 0
-        self._waiting_counted = 0
+        self._backlog: Backlog | None = None
         self._owed_pong: bytes | None = None
         self._drain_waiters: list[asyncio.Future[None]] | None = None
         # Closing: wanted once all that waits has gone; ended when the session is nobody's any more.
@@ -265,7 +261,7 @@ class WebSocketSession(Session, asyncio.Protocol):
                 count = self._send_batch()
             # A new list: the tick keeps the old one to compare with.
             self.out = self.out[count:] if count < len(self.out) else []
-            self._waiting_bytes = self._waiting_counted = 0
+            self._backlog = None
             self._write()
         if self.out:
             self._bound_waiting(tick.now)
@@ -343,19 +339,11 @@ class WebSocketSession(Session, asyncio.Protocol):
             self._transport.write(pieces[0] if len(pieces) == 1 else b"".join(pieces))
 
     def _bound_waiting(self, now: float) -> None:
-        """Hold what others leave waiting to its bounds; replies are bounded by pausing reading."""
+        """Close a session that is too far behind."""
         settings = self._context.settings
-        for item in self.out[self._waiting_counted :]:
-            if isinstance(item, Publication):
-                self._waiting_bytes += item.size + PUBLICATION_OVERHEAD
-        self._waiting_counted = len(self.out)
-        oldest = next((item for item in self.out if isinstance(item, Publication)), None)
-        if oldest is None:
-            return
-        if (
-            self._waiting_bytes > settings.max_queue_bytes
-            or now - oldest.published_at > settings.max_queue_seconds
-        ):
+        if self._backlog is None:
+            self._backlog = Backlog()
+        if self._backlog.is_over(self.out, now, settings.max_queue_bytes, settings.max_queue_seconds):
             self.kick(CloseCode.TRY_AGAIN_LATER, "too slow: rejoin from your last offset")
 
     # The end.

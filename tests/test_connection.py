@@ -7,11 +7,11 @@ from collections.abc import Callable, Iterable
 import pytest
 
 from rfc6455.codes import Role
-from rfc6455.connection import Connection, Receiving, Sending, encode_message
+from rfc6455.connection import Connection, Receiving, Sending
 from rfc6455.deflate import DeflateOptions, DeflateParameters, Deflater
 from rfc6455.errors import ProtocolError, StateError
 from rfc6455.events import Close, Ping, Pong
-from rfc6455.messages import Event
+from rfc6455.messages import Event, encode_message
 from tests.vectors import (
     BINARY,
     CLOSE,

@@ -13,7 +13,8 @@ import pytest
 from rfc6455 import Close, Ping, Role
 from server.dialects.echo import EchoDialect
 from server.dialects.stream import Stream
-from server.protocol import PUBLICATION_OVERHEAD, WebSocketSession
+from server.flow import PUBLICATION_OVERHEAD
+from server.protocol import WebSocketSession
 from server.service import MIN_DRAIN_BATCH, Service
 from server.session import Session, SessionClosed
 from server.settings import Settings
