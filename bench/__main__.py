@@ -1,154 +1,106 @@
-"""The command line and the rounds: `python -m bench --help`."""
+"""Everything that is measured, in one table, and one run through it: `python -m bench --help`."""
 
-import argparse
-import importlib
 import json
-import os
-import platform
-import resource
-import shlex
 import sys
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
-from importlib.util import find_spec
-from pathlib import Path
-from typing import final
+from argparse import Namespace
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any, Final, final
 
-from bench.generator import Generator, Sample, can_run
+from bench import arguments, builds
+from bench.generator import Generator
+from bench.machine import choose_cores, describe_machine, raise_descriptor_limit
+from bench.process import Unusable
 from bench.report import ratios, table
-from bench.servers import SERVERS, Server, Unusable, ours, peer, running
+from bench.rounds import Bench
+from bench.servers import Server
 from bench.workloads import WORKLOADS, Workload
 
-SMOKE_SECONDS = 0.3
-SMOKE_CONNECTIONS = 50
-
-
-def _named(text: str) -> tuple[str, str]:
-    name, separator, value = text.partition("=")
-    if not (name and separator and value):
-        raise argparse.ArgumentTypeError(f"expected NAME=..., got {text!r}")
-    return name, value
-
-
-def _parser() -> argparse.ArgumentParser:
-    names = ", ".join(workload.name for workload in WORKLOADS)
-    server_names = ",".join(server.name for server in SERVERS)
-    parser = argparse.ArgumentParser("python -m bench", description="Measures the server beside its peers.")
-    parser.add_argument(
-        "workloads", nargs="*", metavar="WORKLOAD",
-        help=f"any of {names}, or echo, fan, storm, idle for all of that kind; default all",
-    )  # fmt: skip
-    parser.add_argument("--servers", default=server_names, help="the first is compared with the others")
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--seconds", type=float, default=2.0, help="measured in each run, after the warm-up")
-    parser.add_argument("--smoke", action="store_true", help="one short round: does everything work?")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write every sample there")
-    parser.add_argument(
-        "--peer", type=_named, action="append", default=[], metavar="NAME=COMMAND",
-        help="one more server that speaks as those in bench/peers do; {port} in the command is replaced",
-    )  # fmt: skip
-    parser.add_argument(
-        "--against", type=_named, action="append", default=[], metavar="NAME=FOLDER",
-        help="our server from another checkout: an earlier commit, another build",
-    )  # fmt: skip
-    return parser
-
-
-def _chosen_workloads(names: Sequence[str], smoke: bool) -> list[Workload]:
-    if unknown := set(names) - {word for workload in WORKLOADS for word in (workload.name, workload.mode)}:
-        raise KeyError(*unknown)
-    chosen = [each for each in WORKLOADS if not names or each.name in names or each.mode in names]
-    if not smoke:
-        return chosen
-    return [replace(each, connections=min(each.connections, SMOKE_CONNECTIONS)) for each in chosen]
-
-
-def _chosen_servers(options: argparse.Namespace) -> list[Server]:
-    known = {server.name: server for server in SERVERS}
-    added = [ours(name, Path(folder).resolve()) for name, folder in options.against]
-    added += [peer(name, tuple(shlex.split(command))) for name, command in options.peer]
-    chosen = [known[name] for name in options.servers.split(",")] + added
-    for server in chosen:
-        if not server.installed:
-            print(f"{server.name} is left out: {server.library} isn't installed")
-    return [server for server in chosen if server.installed]
-
-
-def _cores() -> tuple[int | None, int | None]:
-    """One core for the server, one for the generator, neither where there is only one."""
-    available = sorted(os.sched_getaffinity(0))
-    if len(available) < 2:
-        print("Only one core: the server and the generator share it, so read nothing but per-CPU figures.")
-        return None, None
-    return available[0], available[1]
-
-
-def _describe_machine() -> str:
-    build = "not importable"
-    if find_spec("rfc6455") is not None:
-        build = str(getattr(importlib.import_module("rfc6455"), "BUILD", "unknown"))
-    loop = "uvloop" if find_spec("uvloop") is not None else "asyncio"
-    return f"Python {platform.python_version()}, {loop}, rfc6455: {build}, {os.cpu_count()} cores"
-
-
-def _raise_descriptor_limit() -> None:
-    """The servers inherit it; the generator raises its own."""
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+SMOKE_SECONDS: Final = 0.15
+SMOKE_CONNECTIONS: Final = 50
+# What shows that a peer works; the other rows of a smoke run are of the first server alone.
+SMOKE_ROWS: Final = ("echo-small", "fan-one", "deflate-200")
 
 
 @final
 @dataclass(frozen=True, slots=True)
-class Bench:
-    generator: Generator
-    server_core: int | None
-    rounds: int
-    seconds: float
+class Run:
+    """One run: what it measures with, and what it has found."""
 
-    def measure(self, workload: Workload, servers: Sequence[Server]) -> dict[str, list[Sample]]:
-        samples: dict[str, list[Sample]] = {server.name: [] for server in servers}
-        for _ in range(self.rounds):
-            for server in servers:
-                with running(server, self.server_core) as (port, pid):
-                    sample = self.generator.run(workload, server, port, pid, self.seconds)
-                samples[server.name].append(sample)
-        return samples
+    bench: Bench
+    servers: Sequence[Server]
+    max_connections: int
+    is_smoke: bool
+    results: dict[str, list[Any]] = field(default_factory=dict)
+
+    def compare(self, workload: Workload) -> str:
+        servers = self.servers
+        if self.is_smoke and workload.name not in SMOKE_ROWS:
+            servers = servers[:1]
+        samples = self.bench.measure(workload, servers)
+        if not samples:
+            return f"{workload.name}: none of these servers can do it"
+        compared = {"workload": asdict(workload), "samples": samples, "ratios": ratios(workload, samples)}
+        self._keep("workloads", compared)
+        return table(workload, samples)
+
+    def _keep(self, kind: str, *results: object) -> None:
+        self.results.setdefault(kind, []).extend(results)
 
 
-def _run(bench: Bench, workloads: Sequence[Workload], servers: Sequence[Server]) -> list[dict[str, object]]:
-    results: list[dict[str, object]] = []
-    for workload in workloads:
-        able = [server for server in servers if can_run(workload, server)]
-        if not able:
-            continue
-        samples = bench.measure(workload, able)
-        print("\n" + table(workload, samples), flush=True)
-        compared = ratios(workload, samples)
-        results.append({"workload": asdict(workload), "samples": samples, "ratios": compared})
-    return results
+TABLE: Final[tuple[tuple[Sequence[Workload], Callable[[Run, Workload], str]], ...]] = (
+    (WORKLOADS, Run.compare),
+)
+
+
+def _measure(run: Run, rows: Sequence[str]) -> None:
+    for workloads, measure in TABLE:
+        for workload in workloads:
+            if not arguments.is_chosen(workload.name, workload.on_demand, rows):
+                continue
+            if run.is_smoke:
+                workload = replace(workload, connections=min(workload.connections, SMOKE_CONNECTIONS))
+            if workload.connections > run.max_connections:
+                limit = f"the descriptor limit allows {run.max_connections:,} connections"
+                print(f"\n{workload.name} is left out: {limit}", flush=True)
+                continue
+            print("\n" + measure(run, workload), flush=True)
+
+
+def _choose_servers(options: Namespace) -> list[Server]:
+    added = [*options.against, *options.peer]
+    known = {server.name: server for server in [*builds.servers(), *added]}
+    names = list(known)
+    if options.servers is not None:
+        names = options.servers.split(",") + [server.name for server in added]
+    if unknown := set(names) - set(known):
+        raise Unusable(f"no such server: {', '.join(sorted(unknown))}; there are {', '.join(known)}")
+    chosen = []
+    for server in map(known.__getitem__, names):
+        if server.version is None:
+            print(f"{server.name} is left out: {server.needs} isn't installed")
+        else:
+            chosen.append(server)
+    return chosen
 
 
 def main() -> int:
-    parser = _parser()
-    options = parser.parse_args()
-    try:
-        workloads = _chosen_workloads(options.workloads, options.smoke)
-        servers = _chosen_servers(options)
-    except KeyError as error:
-        parser.error(f"no such workload or server: {error}")
+    names = [each.name for workloads, _ in TABLE for each in workloads]
+    options = arguments.parse(names)
     rounds, seconds = (1, SMOKE_SECONDS) if options.smoke else (options.rounds, options.seconds)
-    machine = _describe_machine()
-    print(f"{machine}; rounds: {rounds}, interleaved, {seconds:g} s each", flush=True)
-    _raise_descriptor_limit()
-    server_core, generator_core = _cores()
     try:
-        bench = Bench(Generator(generator_core), server_core, rounds, seconds)
-        results = _run(bench, workloads, servers)
+        servers = _choose_servers(options)
+        machine = describe_machine(servers)
+        print(f"{machine}; rounds: {rounds}, interleaved, {seconds:g} s each", flush=True)
+        server_core, generator_core = choose_cores()
+        bench = Bench(Generator(builds.generator(), generator_core), server_core, rounds, seconds)
+        run = Run(bench, servers, raise_descriptor_limit(), options.smoke)
+        _measure(run, options.rows)
     except Unusable as error:
         print(error, file=sys.stderr)
         return 1
+    report = {"machine": machine, "rounds": rounds, "seconds": seconds, **run.results}
     if options.json:
-        report = {"machine": machine, "rounds": rounds, "seconds": seconds, "results": results}
         options.json.write_text(json.dumps(report, indent=1) + "\n")
     return 0
 

@@ -1,75 +1,129 @@
-"""The load generator: built when its source is newer, run once for a sample."""
+"""The load generator: run once for a sample, on a core of its own."""
 
 import json
 import os
 import subprocess
+import tempfile
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Final, final
 
-from bench.servers import CHECKOUT, Server, Unusable
+from bench.process import Process, Unusable
+from bench.servers import Door, Server
 from bench.workloads import Workload
 
-_SOURCE: Final = CHECKOUT / "bench" / "loadgen.c"
-_PROGRAM: Final = CHECKOUT / "build" / "bench" / "loadgen"
 # Opening, warming up and draining come on top of the measured time.
-_SPARE_SECONDS: Final = 60
+_SPARE_SECONDS: Final = 90
 
 Sample = dict[str, float]
 
 
 @final
+@dataclass(frozen=True, slots=True)
 class Generator:
-    """Runs the generator on one core, against whichever server it is given."""
+    program: Path
+    core: int | None
 
-    __slots__ = ("_core",)
-
-    def __init__(self, core: int | None) -> None:
-        self._core = core
-        if _PROGRAM.exists() and _PROGRAM.stat().st_mtime > _SOURCE.stat().st_mtime:
-            return
-        _PROGRAM.parent.mkdir(parents=True, exist_ok=True)
-        compiler = os.environ.get("CC", "gcc")
-        try:
-            subprocess.run([compiler, "-O2", "-Wall", "-Wextra", "-o", _PROGRAM, _SOURCE], check=True)
-        except (OSError, subprocess.CalledProcessError) as error:
-            raise Unusable(f"the generator can't be built: {error}") from error
-
-    def run(self, workload: Workload, server: Server, port: int, pid: int, seconds: float) -> Sample:
-        command = [str(_PROGRAM), *_arguments(workload, server), "--port", str(port), "--pid", str(pid)]
+    def run(self, workload: Workload, server: Server, process: Process, seconds: float) -> Sample:
+        """Return what was measured. Raises Unusable where anything went wrong but speed."""
+        what = f"{server.name}, {workload.name}"
+        door = getattr(server, workload.door)
+        command = [str(self.program), workload.mode, *_traffic(workload), *_entrance(door), *_raw(server)]
+        command += ["--port", str(process.port), "--pid", str(process.pid)]
         command += ["--milliseconds", str(round(seconds * 1000))]
+        if not workload.is_deflated:
+            return _sample(what, self._output(what, command, seconds))
+        text = make_json(workload.size)
+        with tempfile.NamedTemporaryFile() as payload:
+            payload.write(deflate(text))
+            payload.flush()
+            command += ["--deflate", "1", "--payload", payload.name]
+            echo, *output = self._output(what, command, seconds)
+        is_compressed, octets = echo.split()
+        if text != (inflate(bytes.fromhex(octets)) if is_compressed == "1" else bytes.fromhex(octets)):
+            raise Unusable(f"{what}: the echo isn't what was sent")
+        return _sample(what, output) | {"echo_octets": len(octets) // 2}
+
+    def _output(self, what: str, command: Sequence[str], seconds: float) -> list[str]:
         with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
             try:
-                if self._core is not None:
-                    os.sched_setaffinity(process.pid, {self._core})
+                if self.core is not None:
+                    os.sched_setaffinity(process.pid, {self.core})
                 output, complaints = process.communicate(timeout=seconds + _SPARE_SECONDS)
             except subprocess.TimeoutExpired as error:
-                raise Unusable(f"{server.name}, {workload.name}: the generator hangs") from error
+                raise Unusable(f"{what}: the generator hangs") from error
             finally:
                 process.kill()
         if process.returncode != 0:
-            raise Unusable(f"{server.name}, {workload.name}: {complaints.strip()}")
-        sample: Sample = json.loads(output)
-        if sample["errors"]:
-            raise Unusable(f"{server.name}, {workload.name}: {sample['errors']} errors\n{complaints.strip()}")
-        return sample
+            raise Unusable(f"{what}: {complaints.strip()}")
+        return [*output.splitlines(), complaints]
 
 
-def _arguments(workload: Workload, server: Server) -> list[str]:
-    words = [workload.mode, "--connections", str(workload.connections), "--depth", str(workload.depth)]
-    if workload.size:
-        words += ["--size", str(workload.size)]
-    if workload.door == "room":
-        room = server.room
-        assert room is not None
-        words += ["--path", room.path, "--hello", room.hello, "--template", room.template]
-        words += ["--greetings", str(room.greetings), "--replies", str(room.replies)]
-    elif server.echo_path is not None:
-        words += ["--path", server.echo_path]
-    else:
-        words += ["--raw", "1"]
-    return words
+def _sample(what: str, output: list[str]) -> Sample:
+    measured, complaints = output
+    sample: Sample = json.loads(measured)
+    if sample["errors"]:
+        raise Unusable(f"{what}: {sample['errors']} errors\n{complaints.strip()}")
+    return sample
+
+
+def _traffic(workload: Workload) -> list[str]:
+    numbers = {
+        "--connections": workload.connections,
+        "--depth": workload.depth,
+        "--size": workload.size or 1,
+        "--rate": workload.rate,
+        "--rooms": workload.rooms,
+    }
+    return [word for name, value in numbers.items() for word in (name, str(value))]
+
+
+def _entrance(door: Door) -> list[str]:
+    texts = {
+        "--path": door.path,
+        "--hello": door.hello,
+        "--join": door.join,
+        "--leave": door.leave,
+        "--template": door.template,
+        "--greetings": str(door.greetings),
+    }
+    return [word for name, value in texts.items() if value for word in (name, value)]
+
+
+def _raw(server: Server) -> list[str]:
+    return ["--raw", "1"] if server.is_raw else []
 
 
 def can_run(workload: Workload, server: Server) -> bool:
-    if server.raw:
-        return workload.mode == "echo"
-    return workload.door == "echo" or server.room is not None
+    if getattr(server, workload.door) is None or (workload.is_deflated and not server.can_deflate):
+        return False
+    if workload.rooms > 1:
+        return server.room is not None and "%R" in server.room.template
+    return not server.is_raw or workload.mode in ("echo", "fan")
+
+
+def make_json(size: int) -> bytes:
+    """Make JSON of this size in octets, such as applications send: names repeat and values don't."""
+    rows: list[dict[str, object]] = []
+    text = b"[]"
+    while len(text) < size:
+        number = len(rows) * 2654435761 % 2**32
+        rows.append({"id": number, "user": f"user-{number % 977}", "price": number % 99991 / 100})
+        text = json.dumps(rows, separators=(",", ":")).encode()
+    # Cut to size: nobody here parses it.
+    return text[:size]
+
+
+def deflate(text: bytes) -> bytes:
+    """Compress as RFC 7692 wants it."""
+    compressor = zlib.compressobj(wbits=-15)
+    compressed = compressor.compress(text) + compressor.flush(zlib.Z_SYNC_FLUSH)
+    # 7692 7.2.1: without the four octets that end the flush.
+    return compressed[:-4]
+
+
+def inflate(octets: bytes) -> bytes:
+    """Undo `deflate`."""
+    return zlib.decompressobj(wbits=-15).decompress(octets + b"\x00\x00\xff\xff")

@@ -1,136 +1,123 @@
-"""Who is measured: the table of servers, and one server's process from its start to its end."""
+"""Who is measured: the table of servers."""
 
+import importlib.metadata
 import importlib.util
-import os
-import socket
+import json
+import shutil
 import subprocess
 import sys
-import tempfile
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, final
 
 CHECKOUT: Final = Path(__file__).resolve().parent.parent
-START_SECONDS: Final = 20
-STOP_SECONDS: Final = 5
-
-
-class Unusable(Exception):
-    """A server or the generator didn't do its part, so there is nothing to measure."""
 
 
 @final
 @dataclass(frozen=True, slots=True)
-class Room:
-    """How the generator becomes a member and publishes; `%P` is the payload's place."""
+class Door:
+    """How the generator enters and what it says; `%P` is the payload's place, `%R` the room number's."""
 
     path: str
-    hello: str
-    template: str = "%P"
+    # Messages that the server sends unasked at first.
     greetings: int = 0
-    replies: int = 1
+    # What every connection says first, then what a member says; each is answered by one message.
+    hello: str = ""
+    join: str = ""
+    leave: str = ""
+    template: str = "%P"
 
 
 @final
 @dataclass(frozen=True, slots=True)
 class Server:
+    """In the command `{port}` is replaced, and `{deflate}` by `on` or `off`."""
+
     name: str
     command: tuple[str, ...]
-    room: Room | None
-    echo_path: str | None = "/echo"
-    library: str | None = None
+    echo: Door | None = Door("/echo")
+    room: Door | None = Door("/room", join="join", leave="leave")
+    # What must be installed: a Python package, or `npm:` one of Node's.
+    needs: str = ""
+    can_deflate: bool = False
+    is_raw: bool = False
     folder: Path = CHECKOUT
 
     @property
-    def raw(self) -> bool:
-        return self.echo_path is None
+    def version(self) -> str | None:
+        """What is installed of what it needs; None if nothing is."""
+        kind, _, package = self.needs.rpartition(":")
+        if kind == "npm":
+            return _node_version(package)
+        try:
+            return importlib.metadata.version(package) if package else ""
+        except importlib.metadata.PackageNotFoundError:
+            return None
 
-    @property
-    def installed(self) -> bool:
-        return self.library is None or importlib.util.find_spec(self.library) is not None
+
+def _node_version(package: str) -> str | None:
+    node = shutil.which("node")
+    if node is None:
+        return None
+    script = f"console.log(JSON.stringify(require('{package}/package.json').version))"
+    asked = subprocess.run([node, "-e", script], capture_output=True, text=True)
+    return json.loads(asked.stdout) if asked.returncode == 0 else None
 
 
-_OUR_ROOM: Final = Room(
+_OUR_ROOM: Final = Door(
     path="/ws",
-    hello='{"action":"join","room":"bench"}',
-    template='{"action":"message","room":"bench","message":"%P"}',
     greetings=1,
+    join='{"action":"join","room":"bench%R"}',
+    leave='{"action":"leave","room":"bench%R"}',
+    template='{"action":"message","room":"bench%R","message":"%P"}',
 )
-_PEER_ROOM: Final = Room(path="/room", hello="join")
-_UNLIMITED: Final = ("--message-rate", "0", "--frame-rate", "0", "--byte-rate", "0", "--compression", "false")
+_UNLIMITED: Final = (
+    *("--message-rate", "0", "--frame-rate", "0", "--byte-rate", "0"),
+    *("--max-rooms-per-connection", "1000000", "--compression", "{deflate}"),
+)
 
 
-def ours(name: str = "ours", folder: Path = CHECKOUT) -> Server:
-    command = (sys.executable, "-m", "server", "--port", "{port}", *_UNLIMITED)
-    return Server(name, command, _OUR_ROOM, folder=folder)
+def ours(name: str = "ours", folder: Path = CHECKOUT, loop: str = "auto") -> Server:
+    command = (sys.executable, "-m", "server", "--port", "{port}", "--loop", loop, *_UNLIMITED)
+    return Server(name, command, room=_OUR_ROOM, can_deflate=True, folder=folder)
 
 
 def peer(name: str, command: tuple[str, ...]) -> Server:
     """A server that speaks as those in `bench/peers` do."""
-    return Server(name, command, _PEER_ROOM)
+    return Server(name, command)
 
 
-def _module(name: str) -> tuple[str, ...]:
-    return (sys.executable, "-m", f"bench.peers.{name}", "{port}")
+def _python(name: str, needs: str, can_deflate: bool = False) -> Server:
+    command = (sys.executable, "-m", f"bench.peers.{name}", "{port}", "{deflate}")
+    return Server(name, command, needs=needs, can_deflate=can_deflate)
 
 
-SERVERS: Final = (
-    ours(),
-    Server("picows", _module("picows"), _PEER_ROOM, library="picows"),
-    Server("websockets", _module("websockets"), _PEER_ROOM, library="websockets"),
-    Server("raw", _module("raw"), room=None, echo_path=None),
+def _node(file: str) -> tuple[str, ...]:
+    return ("node", str(CHECKOUT / "bench" / "peers" / file), "{port}", "{deflate}")
+
+
+_SOCKETIO: Final = Door(
+    "/socket.io/?EIO=4&transport=websocket", greetings=1, hello="40", template='42["m","%P"]'
+)
+_SOCKETIO_ROOM: Final = Door(
+    _SOCKETIO.path,
+    greetings=1,
+    hello="40",
+    join='42["join"]',
+    leave='42["leave"]',
+    template='42["publish","%P"]',
+)
+
+PEERS: Final = (
+    _python("picows", "picows"),
+    _python("websockets", "websockets", can_deflate=True),
+    _python("aiohttp", "aiohttp", can_deflate=True),
+    _python("uvicorn", "uvicorn"),
+    Server("ws", _node("ws.js"), needs="npm:ws", can_deflate=True),
+    Server("socket.io", _node("socketio.js"), _SOCKETIO, _SOCKETIO_ROOM, needs="npm:socket.io"),
 )
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
-def _accepts(port: int) -> bool:
-    try:
-        socket.create_connection(("127.0.0.1", port), timeout=1).close()
-    except OSError:
-        return False
-    return True
-
-
-def _stop(process: subprocess.Popen[bytes]) -> None:
-    process.terminate()
-    try:
-        process.wait(STOP_SECONDS)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
-
-
-@contextmanager
-def running(server: Server, core: int | None) -> Iterator[tuple[int, int]]:
-    """Start the server on that core; give its port and process id once it accepts; end it afterwards."""
-    port = _free_port()
-    command = [word.replace("{port}", str(port)) for word in server.command]
-    with tempfile.TemporaryFile() as output:
-        try:
-            process = subprocess.Popen(
-                command, cwd=server.folder, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT
-            )
-        except OSError as error:
-            raise Unusable(f"{server.name}: {error}") from error
-        try:
-            if core is not None:
-                os.sched_setaffinity(process.pid, {core})
-            deadline = time.monotonic() + START_SECONDS
-            while not _accepts(port):
-                if process.poll() is not None or time.monotonic() > deadline:
-                    output.seek(0)
-                    said = output.read().decode(errors="replace").strip()
-                    raise Unusable(f"{server.name} doesn't accept connections:\n{said[-2000:]}")
-                time.sleep(0.01)
-            yield port, process.pid
-        finally:
-            _stop(process)
+def raw(name: str, command: tuple[str, ...], members: bool) -> Server:
+    """Plain TCP: what is left when the protocol costs nothing."""
+    return Server(name, command, Door(""), Door("", join="join") if members else None, is_raw=True)

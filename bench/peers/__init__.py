@@ -1,5 +1,6 @@
-"""The same echo and the same room on other libraries: `python -m bench.peers.NAME PORT`.
+"""The same echo and the same room on other libraries: `python -m bench.peers.NAME PORT [on|off]`.
 
 `/echo` brings every message back. In `/room` the message `join` makes its sender a member and is answered by
-`joined`; any other message goes to all members as it came. Compression is off.
+`joined`, `leave` undoes that and is answered by `left`; any other message goes to all members as it came.
+`on` is for permessage-deflate, without context takeover and for messages from 128 octets on, as ours has it.
 """

@@ -32,6 +32,10 @@ class Room(WSListener):
             members.add(transport)
             transport.send(WSMsgType.TEXT, b"joined")
             return
+        if payload == b"leave":
+            members.discard(transport)
+            transport.send(WSMsgType.TEXT, b"left")
+            return
         for member in members:
             member.send(WSMsgType.TEXT, payload)
 
@@ -41,7 +45,7 @@ def listener(request: WSUpgradeRequest) -> WSListener:
 
 
 async def main(port: int) -> None:
-    server = await ws_create_server(listener, "127.0.0.1", port, backlog=1024)
+    server = await ws_create_server(listener, "127.0.0.1", port, backlog=1024, max_frame_size=2**25)
     await server.serve_forever()
 
 

@@ -5,6 +5,7 @@ from contextlib import suppress
 
 from websockets.asyncio.server import ServerConnection, broadcast, serve
 from websockets.exceptions import ConnectionClosed
+from websockets.extensions.permessage_deflate import ServerPerMessageDeflateFactory
 
 from bench.peers.loop import run
 
@@ -22,6 +23,9 @@ async def room(connection: ServerConnection) -> None:
             if message == "join":
                 members.add(connection)
                 await connection.send("joined")
+            elif message == "leave":
+                members.discard(connection)
+                await connection.send("left")
             else:
                 broadcast(members, message)
     finally:
@@ -35,12 +39,16 @@ async def handle(connection: ServerConnection) -> None:
         await (room if connection.request.path == "/room" else echo)(connection)
 
 
-async def main(port: int) -> None:
+async def main(port: int, deflate: bool) -> None:
+    extensions = [
+        ServerPerMessageDeflateFactory(server_no_context_takeover=True, client_no_context_takeover=True)
+    ]
     async with serve(
-        handle, "127.0.0.1", port, compression=None, max_size=2**24, ping_interval=None, backlog=1024
-    ) as server:
+        handle, "127.0.0.1", port, backlog=1024, compression=None, extensions=extensions if deflate else None,
+        max_size=2**25, ping_interval=None,
+    ) as server:  # fmt: skip
         await server.serve_forever()
 
 
 if __name__ == "__main__":
-    run(main(int(sys.argv[1])))
+    run(main(int(sys.argv[1]), sys.argv[2:] == ["on"]))
