@@ -7,8 +7,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Final, final
 
-from bench import arguments, builds
-from bench.generator import Generator
+from bench import arguments, builds, gc_pauses, growth, json_share
+from bench.generator import Generator, can_run
+from bench.growth import Axis
 from bench.machine import choose_cores, describe_machine, raise_descriptor_limit
 from bench.process import Unusable
 from bench.report import ratios, table
@@ -18,6 +19,7 @@ from bench.workloads import WORKLOADS, Workload
 
 SMOKE_SECONDS: Final = 0.15
 SMOKE_CONNECTIONS: Final = 50
+SMOKE_GROWTH: Final = 100
 # What shows that a peer works; the other rows of a smoke run are of the first server alone.
 SMOKE_ROWS: Final = ("echo-small", "fan-one", "deflate-200")
 
@@ -29,6 +31,8 @@ class Run:
 
     bench: Bench
     servers: Sequence[Server]
+    # Those whose growth and pauses are measured.
+    watched: Sequence[Server]
     max_connections: int
     is_smoke: bool
     results: dict[str, list[Any]] = field(default_factory=dict)
@@ -44,12 +48,33 @@ class Run:
         self._keep("workloads", compared)
         return table(workload, samples)
 
+    def watch_collector(self, workload: Workload) -> str:
+        servers = filter(gc_pauses.watches, self.watched)
+        measured = [gc_pauses.measure(self.bench, workload, server) for server in servers]
+        self._keep("gc", *map(asdict, measured))
+        return gc_pauses.report(workload, measured)
+
+    def watch_growth(self, axis: Axis) -> str:
+        largest = self.max_connections if axis.quantity == "connections" else max(axis.values)
+        largest = min(largest, SMOKE_GROWTH) if self.is_smoke else largest
+        able = [server for server in self.watched if can_run(axis.workload(max(axis.values)), server)]
+        growths = [growth.measure(self.bench, axis, server, largest) for server in able]
+        self._keep("growth", *(asdict(each) | {"is_steep": each.is_steep} for each in growths))
+        return growth.report(growths) if growths else f"{axis.name}: none of these servers can do it"
+
+    def divide(self, workload: Workload) -> str:
+        share = json_share.measure(self.bench, workload, self.servers[0])
+        self._keep("json", asdict(share))
+        return share.report(workload)
+
     def _keep(self, kind: str, *results: object) -> None:
         self.results.setdefault(kind, []).extend(results)
 
 
 TABLE: Final[tuple[tuple[Sequence[Workload], Callable[[Run, Workload], str]], ...]] = (
     (WORKLOADS, Run.compare),
+    ((json_share.WORKLOAD,), Run.divide),
+    (gc_pauses.WORKLOADS, Run.watch_collector),
 )
 
 
@@ -65,6 +90,9 @@ def _measure(run: Run, rows: Sequence[str]) -> None:
                 print(f"\n{workload.name} is left out: {limit}", flush=True)
                 continue
             print("\n" + measure(run, workload), flush=True)
+    for axis in growth.AXES:
+        if arguments.is_chosen(axis.name, axis.on_demand, rows):
+            print("\n" + run.watch_growth(axis), flush=True)
 
 
 def _choose_servers(options: Namespace) -> list[Server]:
@@ -81,12 +109,21 @@ def _choose_servers(options: Namespace) -> list[Server]:
             print(f"{server.name} is left out: {server.needs} isn't installed")
         else:
             chosen.append(server)
+    if not chosen:
+        raise Unusable("no server is left")
     return chosen
+
+
+def _choose_watched(options: Namespace, servers: list[Server]) -> list[Server]:
+    """Those that were named; else the first, and what the system itself costs."""
+    if options.servers and not options.smoke:
+        return servers
+    return servers[:1] + [each for each in servers[1:] if each.name == "raw-c" and not options.smoke]
 
 
 def main() -> int:
     names = [each.name for workloads, _ in TABLE for each in workloads]
-    options = arguments.parse(names)
+    options = arguments.parse([*names, *(axis.name for axis in growth.AXES)])
     rounds, seconds = (1, SMOKE_SECONDS) if options.smoke else (options.rounds, options.seconds)
     try:
         servers = _choose_servers(options)
@@ -94,7 +131,7 @@ def main() -> int:
         print(f"{machine}; rounds: {rounds}, interleaved, {seconds:g} s each", flush=True)
         server_core, generator_core = choose_cores()
         bench = Bench(Generator(builds.generator(), generator_core), server_core, rounds, seconds)
-        run = Run(bench, servers, raise_descriptor_limit(), options.smoke)
+        run = Run(bench, servers, _choose_watched(options, servers), raise_descriptor_limit(), options.smoke)
         _measure(run, options.rows)
     except Unusable as error:
         print(error, file=sys.stderr)

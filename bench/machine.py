@@ -22,8 +22,8 @@ def describe_machine(servers: Iterable[Server]) -> str:
         loop = "asyncio alone"
     parts = [f"Python {platform.python_version()}", loop, f"{os.cpu_count()} cores"]
     parts.append(f"rfc6455: {rfc6455.BUILD}")
-    parts += [f"{server.name} {server.version}" for server in servers if server.version]
-    return ", ".join(parts)
+    parts += [f"{server.needs.removeprefix('npm:')} {server.version}" for server in servers if server.version]
+    return ", ".join(dict.fromkeys(parts))
 
 
 def choose_cores() -> tuple[int | None, int | None]:

@@ -73,7 +73,7 @@ _OUR_ROOM: Final = Door(
 )
 _UNLIMITED: Final = (
     *("--message-rate", "0", "--frame-rate", "0", "--byte-rate", "0"),
-    *("--max-rooms-per-connection", "1000000", "--compression", "{deflate}"),
+    *("--max-rooms-per-connection", "1000000", "--max-message-size", "32MiB", "--compression", "{deflate}"),
 )
 
 
@@ -87,9 +87,9 @@ def peer(name: str, command: tuple[str, ...]) -> Server:
     return Server(name, command)
 
 
-def _python(name: str, needs: str, can_deflate: bool = False) -> Server:
-    command = (sys.executable, "-m", f"bench.peers.{name}", "{port}", "{deflate}")
-    return Server(name, command, needs=needs, can_deflate=can_deflate)
+def _python(package: str, suffix: str = "", can_deflate: bool = False) -> Server:
+    command = (sys.executable, "-m", f"bench.peers.{package}", "{port}", "{deflate}", suffix.strip("-"))
+    return Server(package + suffix, command, needs=package, can_deflate=can_deflate)
 
 
 def _node(file: str) -> tuple[str, ...]:
@@ -109,10 +109,12 @@ _SOCKETIO_ROOM: Final = Door(
 )
 
 PEERS: Final = (
-    _python("picows", "picows"),
-    _python("websockets", "websockets", can_deflate=True),
-    _python("aiohttp", "aiohttp", can_deflate=True),
-    _python("uvicorn", "uvicorn"),
+    _python("picows"),
+    _python("picows", "-asyncio"),
+    _python("websockets", can_deflate=True),
+    _python("websockets", "-asyncio", can_deflate=True),
+    _python("aiohttp", can_deflate=True),
+    _python("uvicorn"),
     Server("ws", _node("ws.js"), needs="npm:ws", can_deflate=True),
     Server("socket.io", _node("socketio.js"), _SOCKETIO, _SOCKETIO_ROOM, needs="npm:socket.io"),
 )

@@ -21,6 +21,8 @@
 #include <sys/resource.h>
 
 static const uint64_t DRAIN = 5 * SECOND;
+/* A rate from fewer says nothing: the messages are large or the machine stalls, so it is measured for longer. */
+enum { LEAST_COUNT = 8 };
 
 /* What is in flight at the end must arrive as well; in an open loop a server may be too far behind. */
 static uint64_t stop_traffic(void)
@@ -50,11 +52,12 @@ static void run_traffic(void)
     uint64_t counted_before = counted, measured_from = nanoseconds();
     double server_before = server_cpu_seconds(), own_before = own_cpu_seconds();
     turn_until(end);
+    while (counted < counted_before + LEAST_COUNT && nanoseconds() < end + DRAIN) turn();
     double server_cpu = server_cpu_seconds() - server_before, own_cpu = own_cpu_seconds() - own_before;
     double elapsed = (nanoseconds() - measured_from) * 1e-9;
     uint64_t count = counted - counted_before, unanswered = is_storm ? 0 : stop_traffic();
     printf("{\"rate\": %.1f, \"rate_per_cpu_second\": %.1f, \"seconds\": %.4f, ", count / elapsed,
-           count / server_cpu, elapsed);
+           server_cpu > 0 ? count / server_cpu : 0, elapsed);
     printf("\"server_cpu_seconds\": %.4f, \"generator_cpu_seconds\": %.4f, ", server_cpu, own_cpu);
     printf("\"p50_us\": %.1f, \"p90_us\": %.1f, \"p99_us\": %.1f, \"p999_us\": %.1f, \"max_us\": %.1f, ",
            latency_microseconds(.5), latency_microseconds(.9), latency_microseconds(.99),

@@ -8,7 +8,7 @@ from aiohttp import WSMsgType, web
 from bench.peers.loop import run
 
 members: set[web.WebSocketResponse] = set()
-deflates = sys.argv[2:] == ["on"]
+deflates = "on" in sys.argv
 
 
 async def echo(request: web.Request) -> web.WebSocketResponse:

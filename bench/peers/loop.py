@@ -1,10 +1,13 @@
-"""Runs a peer's server on uvloop where it is installed, so that no peer is held back by its event loop."""
+"""Runs a peer's server on uvloop where it is installed, unless asyncio's own loop is asked for."""
 
 import asyncio
+import sys
 from collections.abc import Callable, Coroutine
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:
+    if "asyncio" in sys.argv:
+        return asyncio.new_event_loop
     try:
         import uvloop
     except ImportError:

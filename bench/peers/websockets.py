@@ -51,4 +51,4 @@ async def main(port: int, deflate: bool) -> None:
 
 
 if __name__ == "__main__":
-    run(main(int(sys.argv[1]), sys.argv[2:] == ["on"]))
+    run(main(int(sys.argv[1]), "on" in sys.argv))
