@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Final, final
 
-from bench import arguments, builds, gc_pauses, growth, json_share
+from bench import arguments, builds, gc_pauses, growth, json_share, plots
 from bench.generator import Generator, can_run
 from bench.growth import Axis
 from bench.machine import choose_cores, describe_machine, raise_descriptor_limit
@@ -139,6 +139,8 @@ def main() -> int:
     report = {"machine": machine, "rounds": rounds, "seconds": seconds, **run.results}
     if options.json:
         options.json.write_text(json.dumps(report, indent=1) + "\n")
+    if options.plots:
+        plots.draw(report, options.plots)
     return 0
 
 

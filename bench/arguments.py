@@ -28,6 +28,7 @@ def parse(names: Sequence[str]) -> Namespace:
     add("--seconds", type=float, default=2.0, help="measured in each run, after the warm-up")
     add("--smoke", action="store_true", help="one short round: does everything work?")
     add("--json", type=Path, metavar="FILE", help="write every sample there")
+    add("--plots", type=Path, metavar="FOLDER", help="draw what was measured there, as SVG")
     add("--peer", type=_peer, action="append", default=[], metavar="NAME=COMMAND",
         help="one more server that speaks as those in bench/peers do; {port} is replaced")  # fmt: skip
     add("--against", type=_checkout, action="append", default=[], metavar="NAME=FOLDER",
