@@ -19,7 +19,9 @@ from bench.workloads import WORKLOADS, Workload
 
 SMOKE_SECONDS: Final = 0.15
 SMOKE_CONNECTIONS: Final = 50
-SMOKE_GROWTH: Final = 100
+# With fewer connections the larger rows would be those again that stand before them.
+SMOKE_LARGEST: Final = 10_000
+SMOKE_VALUES: Final = 2
 # What shows that a peer works; the other rows of a smoke run are of the first server alone.
 SMOKE_ROWS: Final = ("echo-small", "fan-one", "deflate-200")
 
@@ -56,9 +58,11 @@ class Run:
 
     def watch_growth(self, axis: Axis) -> str:
         largest = self.max_connections if axis.quantity == "connections" else max(axis.values)
-        largest = min(largest, SMOKE_GROWTH) if self.is_smoke else largest
+        values = [value for value in axis.values if value <= largest]
+        if self.is_smoke:
+            values = values[:SMOKE_VALUES]
         able = [server for server in self.watched if can_run(axis.workload(max(axis.values)), server)]
-        growths = [growth.measure(self.bench, axis, server, largest) for server in able]
+        growths = [growth.measure(self.bench, axis, server, values) for server in able]
         self._keep("growth", *(asdict(each) | {"is_steep": each.is_steep} for each in growths))
         return growth.report(growths) if growths else f"{axis.name}: none of these servers can do it"
 
@@ -82,6 +86,8 @@ def _measure(run: Run, rows: Sequence[str]) -> None:
     for workloads, measure in TABLE:
         for workload in workloads:
             if not arguments.is_chosen(workload.name, workload.on_demand, rows):
+                continue
+            if run.is_smoke and workload.connections > SMOKE_LARGEST:
                 continue
             if run.is_smoke:
                 workload = replace(workload, connections=min(workload.connections, SMOKE_CONNECTIONS))

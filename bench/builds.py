@@ -25,7 +25,7 @@ def generator() -> Path:
 
 def servers() -> list[Server]:
     """Return every server that there is: ours in its builds and on its loops, the peers, plain TCP."""
-    plain, masking = (_without(name, pattern) for name, pattern in _LEFT_OUT.items())
+    plain, masking = (_copy_without(name, kept) for name, kept in _LESS.items())
     return [
         ours(),
         ours("ours-masking", masking),
@@ -38,21 +38,21 @@ def servers() -> list[Server]:
     ]
 
 
-# Which extension modules a build hasn't.
-_LEFT_OUT: Final = {"plain": "", "masking": "_masking"}
+# Builds that lack extension modules, and the one that each of them has all the same.
+_LESS: Final = {"plain": "", "masking": "_masking"}
 
 
-def _without(name: str, kept: str) -> Path:
-    """Copy the protocol without its extension modules but one; the server is the same."""
+def _copy_without(name: str, kept: str) -> Path:
+    """Copy both packages without their extension modules but one."""
     folder = _FOLDER / name
     shutil.rmtree(folder, ignore_errors=True)
-    protocol = folder / "rfc6455"
-    protocol.mkdir(parents=True)
-    for path in (CHECKOUT / "rfc6455").iterdir():
-        is_extension = path.name.endswith(tuple(EXTENSION_SUFFIXES))
-        if path.is_file() and (not is_extension or path.name.partition(".")[0] == kept):
-            shutil.copy2(path, protocol)
-    (folder / "server").symlink_to(CHECKOUT / "server")
+
+    def is_left_out(_: str, files: list[str]) -> list[str]:
+        built = [file for file in files if file.endswith(tuple(EXTENSION_SUFFIXES))]
+        return [file for file in built if file.partition(".")[0] != kept] + ["__pycache__"]
+
+    for package in ("rfc6455", "server"):
+        shutil.copytree(CHECKOUT / package, folder / package, ignore=is_left_out)
     return folder
 
 

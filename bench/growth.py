@@ -75,9 +75,8 @@ AXES: Final = (
 )
 
 
-def measure(bench: Bench, axis: Axis, server: Server, largest: int) -> Growth:
-    """Measure every value up to the largest, all of them in each round."""
-    values = [value for value in axis.values if value <= largest]
+def measure(bench: Bench, axis: Axis, server: Server, values: Sequence[int]) -> Growth:
+    """Measure all the values in each round."""
     costs: dict[int, list[float]] = {value: [] for value in values}
     for _ in range(bench.rounds):
         for value in values:
