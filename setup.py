@@ -1,4 +1,4 @@
-"""Build the two accelerators of rfc6455, each optional; what can't be built here runs as plain Python.
+"""Build the two accelerators, each optional; what can't be built here runs as plain Python.
 
 They stand on one another: the native masking, then the hot modules through mypyc, all of them or none.
 With RFC6455_PURE=1 neither is tried, and the wheel fits every Python.
@@ -14,7 +14,13 @@ from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
 from setuptools.command.build_py import build_py
 
-COMPILED = ["rfc6455/frames.py", "rfc6455/messages.py", "rfc6455/connection.py"]
+COMPILED = [
+    "rfc6455/frames.py",
+    "rfc6455/messages.py",
+    "rfc6455/connection.py",
+    "server/tick.py",
+    "server/protocol.py",
+]
 
 NATIVE_GROUP = [Extension("rfc6455._masking", ["rfc6455/_masking.c"], extra_compile_args=["-O3"])]
 
@@ -42,8 +48,9 @@ class FreshSources(build_py):
 
     def run(self) -> None:
         if self.editable_mode:
-            for built in Path("rfc6455").glob(f"*{get_config_var('EXT_SUFFIX')}"):
-                built.unlink()
+            for package in ("rfc6455", "server"):
+                for built in Path(package).rglob(f"*{get_config_var('EXT_SUFFIX')}"):
+                    built.unlink()
         super().run()
 
 

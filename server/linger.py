@@ -6,12 +6,19 @@ read yet (RFC 6455 7.1.1, RFC 9112 9.6). So: half-close, discard what still come
 
 import asyncio
 from contextlib import suppress
-from typing import Final, final
+from typing import Final, Protocol, final
 
 from .context import Context
 
 # Octets that are discarded before the peer is taken for one that never ends.
 MAX_DISCARDED: Final = 1 << 20
+
+
+class Owner(Protocol):
+    """Whose connection it was."""
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Learn that it is over."""
 
 
 @final
@@ -20,7 +27,7 @@ class Linger(asyncio.Protocol):
 
     __slots__ = ("_context", "_discarded", "_owner", "_transport")
 
-    def __init__(self, transport: asyncio.Transport, owner: asyncio.Protocol, context: Context) -> None:
+    def __init__(self, transport: asyncio.Transport, owner: Owner, context: Context) -> None:
         self._transport = transport
         self._owner = owner
         self._context = context

@@ -11,7 +11,7 @@ when its dialect asks: until then Pong and Close are still seen.
 
 import asyncio
 import logging
-from typing import Final, final
+from typing import Final, cast, final
 
 from rfc6455 import (
     Accepted,
@@ -31,8 +31,8 @@ from .flow import Backlog
 from .limits import Allowance
 from .linger import Linger
 from .publication import Publication
-from .session import Dialect, Session, SessionClosed
-from .tick import MAX_BATCH, Message, Tick
+from .session import Dialect, SessionClosed
+from .tick import MAX_BATCH, Item, Message, Tick
 
 logger = logging.getLogger(__name__)
 
@@ -41,8 +41,14 @@ _OPEN: Final = Sending.OPEN
 
 
 @final
-class WebSocketSession(Session, asyncio.Protocol):
-    """A session carried by a WebSocket: the only code that writes to its transport."""
+class WebSocketSession:
+    """A session carried by a WebSocket: the only code that writes to its transport.
+
+    An `asyncio.Protocol` by its methods alone: what is compiled inherits from nothing that isn't.
+    """
+
+    # What is compiled is deleted only if that is said.
+    __deletable__ = ("dialect",)
 
     __slots__ = (
         "_allowance",
@@ -59,8 +65,14 @@ class WebSocketSession(Session, asyncio.Protocol):
         "_reply_waits",
         "_transport",
         "_unwritten",
+        "address",
+        "dialect",
+        "id",
         "is_alive",
+        "is_dirty",
         "is_paused",
+        "out",
+        "user",
     )
 
     def __init__(
@@ -74,7 +86,12 @@ class WebSocketSession(Session, asyncio.Protocol):
         address: str,
         user: str | None = None,
     ) -> None:
-        super().__init__(id, dialect, address, user)
+        self.id = id
+        self.dialect = dialect
+        self.address = address
+        self.user = user
+        self.out: list[Item] = []
+        self.is_dirty = False
         settings = context.settings
         self._context = context
         self._transport = transport
@@ -108,7 +125,7 @@ class WebSocketSession(Session, asyncio.Protocol):
 
     def start(self, response: bytes, trailing: bytes) -> None:
         """Take over the transport and answer the handshake; `trailing` came behind the request's head."""
-        self._transport.set_protocol(self)
+        self._transport.set_protocol(cast(asyncio.Protocol, self))
         self._transport.write(response)
         self._context.connections[self] = None
         self._context.heartbeat.add(self)

@@ -1,6 +1,5 @@
 """Session: one client as the hub sees it, whatever carries it and whatever it speaks."""
 
-from abc import ABC, abstractmethod
 from collections.abc import Awaitable
 from typing import Protocol
 
@@ -38,52 +37,42 @@ class Dialect(Protocol):
         """Learn that the session is over, and how it closed (RFC 6455 7.1.5)."""
 
 
-class Session(ABC):
+class Session(Protocol):
     """One client: who it is, its dialect, and the ordered list of what it is to be sent.
 
     What arises for it during one turn of the event loop is gathered in `out` and leaves together, when
     the fan-out calls `deliver()`.
     """
 
-    __slots__ = ("address", "dialect", "id", "is_dirty", "out", "user")
+    id: str
+    dialect: Dialect
+    address: str
+    # The name that the handshake proved, which nobody else can claim.
+    user: str | None
+    out: list[Item]
+    # Whether the fan-out has it on its list.
+    is_dirty: bool
 
-    def __init__(self, id: str, dialect: Dialect, address: str, user: str | None) -> None:
-        self.id = id
-        self.dialect = dialect
-        self.address = address
-        # The name that the handshake proved, which nobody else can claim.
-        self.user = user
-        self.out: list[Item] = []
-        # Whether the fan-out has it on its list.
-        self.is_dirty = False
-
-    @abstractmethod
     def deliver(self, tick: Tick) -> None:
         """Send what is in `out`, as far as the client takes it."""
 
-    @abstractmethod
     def send(self, message: Message) -> None:
         """Send a message, behind all that waits. Raises SessionClosed."""
 
-    @abstractmethod
     def close(self, code: int = 1000, reason: str = "") -> None:
         """Close, behind all that waits. Raises StateError for a code that may not be sent."""
 
-    @abstractmethod
     def kick(self, code: int, reason: str) -> None:
         """Close at once: what waits and what still comes is dropped."""
 
-    @abstractmethod
     def drained(self) -> Awaitable[None] | None:
         """Return what to await until all that was sent is with the transport; None if it is.
 
         Awaiting raises SessionClosed when the session ends before.
         """
 
-    @abstractmethod
     def hold(self) -> None:
         """Hand the dialect no message until `release()`."""
 
-    @abstractmethod
     def release(self) -> None:
         """Go on where `hold()` stopped."""

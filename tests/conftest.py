@@ -23,6 +23,7 @@ from typing import Any, Final, NamedTuple, Protocol, final
 import pytest
 
 import rfc6455
+from server import protocol
 from server.dialects.stream import Handler
 from server.protocol import WebSocketSession
 from server.service import Service
@@ -61,14 +62,16 @@ def pytest_sessionstart() -> None:
     expected = os.environ.get("EXPECT_BUILD", rfc6455.BUILD)
     if expected != rfc6455.BUILD:
         raise pytest.UsageError(f"the build under test should be {expected!r}, and is {rfc6455.BUILD!r}")
-    package = Path(rfc6455.__file__).parent
+    package, server = Path(rfc6455.__file__).parent, Path(protocol.__file__).parent
     if package != Path(__file__).parent.parent / "rfc6455":
         return
     # In a checkout an extension hides the source that was edited, and holds constants of other sources.
-    newest = max(source.stat().st_mtime for source in [*package.glob("*.py"), *package.glob("*.c")])
-    for extension in package.glob(f"*{EXTENSION_SUFFIXES[0]}"):
-        if extension.stat().st_mtime < newest:
-            raise pytest.UsageError("rfc6455/*.so are older than the sources: install again, or remove them")
+    suffix = EXTENSION_SUFFIXES[0]
+    built = [*package.glob(f"*{suffix}"), *server.glob(f"*{suffix}")]
+    hidden = [path.with_name(path.name.removesuffix(suffix) + ".py") for path in server.glob(f"*{suffix}")]
+    newest = max(source.stat().st_mtime for source in [*package.glob("*.py"), *package.glob("*.c"), *hidden])
+    if any(extension.stat().st_mtime < newest for extension in built):
+        raise pytest.UsageError("extensions are older than their sources: install again, or remove them")
 
 
 @pytest.hookimpl(tryfirst=True)

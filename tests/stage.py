@@ -12,7 +12,7 @@ from server.fanout import Fanout
 from server.hub import Hub, Refusal
 from server.publication import Publication
 from server.session import Dialect, Session, SessionClosed
-from server.tick import Delivery, Message, Tick
+from server.tick import Delivery, Item, Message, Tick
 
 
 def line(kind: str, room: str, offset: int, sender: str, user: str, payload: str) -> str:
@@ -56,7 +56,7 @@ class LineDialect:
 
 
 @final
-class Carrier(Session):
+class Carrier:
     """A session that keeps its writes for a client to read, and takes only as many as it has room for.
 
     With more than `max_waiting` publications left over it gives up, as a slow reader's connection does.
@@ -67,12 +67,18 @@ class Carrier(Session):
         "_client",
         "_heard",
         "_read",
+        "address",
         "close_code",
         "delivered_at",
         "delivery",
+        "dialect",
+        "id",
+        "is_dirty",
         "is_held",
         "max_waiting",
+        "out",
         "room_for",
+        "user",
         "writes",
     )
 
@@ -85,7 +91,12 @@ class Carrier(Session):
         delivery: Delivery | None = None,
         max_waiting: float = math.inf,
     ) -> None:
-        super().__init__(id, dialect, "192.0.2.1", user)
+        self.id = id
+        self.dialect = dialect
+        self.address = "192.0.2.1"
+        self.user = user
+        self.out: list[Item] = []
+        self.is_dirty = False
         self.delivery = delivery or FrameDelivery(dialect, None, None)
         self.max_waiting = max_waiting
         self.room_for: float = math.inf

@@ -516,6 +516,11 @@ async def test_text_that_is_no_unicode_is_refused_to_the_sender_at_once() -> Non
     assert [said("\u00e5")] == transport.frames()
 
 
+async def test_session_has_nothing_to_send_at_first_and_no_dict_of_its_own() -> None:
+    _, session = await stage()
+    assert ([], False, False) == (session.out, session.is_dirty, hasattr(session, "__dict__"))
+
+
 async def test_session_that_is_over_is_freed_without_the_garbage_collector(service: Serve) -> None:
     async def handler(stream: Stream) -> None:
         async for message in stream:
