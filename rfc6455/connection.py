@@ -141,7 +141,8 @@ class Connection:
 
         Raises ProtocolError, behind all that came before the fault; the connection has then failed.
         """
-        if self.receiving is not _RECEIVING_OPEN and self.receiving is not _RECEIVING_ABORTED:
+        receiving = self.receiving
+        if receiving is not _RECEIVING_OPEN and receiving is not _RECEIVING_ABORTED:
             return None
         try:
             event = self._reader.next_event()
@@ -171,7 +172,7 @@ class Connection:
     @property
     def is_over(self) -> bool:
         """Tell that nothing more will be sent or received: a server now ends the TCP connection (7.1.1)."""
-        return self.sending is Sending.CLOSED and self.receiving is not Receiving.OPEN
+        return self.sending is not _SENDING_OPEN and self.receiving is not _RECEIVING_OPEN
 
     @property
     def close_code(self) -> int:

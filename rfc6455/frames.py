@@ -80,6 +80,7 @@ class FrameParser:
         "fin",
         "frame_open",
         "frames_received",
+        "has_input",
         "message_open",
         "opcode",
         "payload_length",
@@ -106,6 +107,8 @@ class FrameParser:
         self._key = b""
         self._payload: bytearray | None = None
         self.frames_received = 0
+        # False: all that was fed is taken. True says nothing for sure.
+        self.has_input = False
         # What is left to the message that is open.
         self.message_open = False
         self._budget = 0
@@ -126,6 +129,7 @@ class FrameParser:
         else:
             self._data = self._data[self._position :] + fresh
         self._position = 0
+        self.has_input = True
 
     def next_frame(self) -> Frame | None:
         """Return the next frame, or None until all of it is here. Raises ProtocolError."""
@@ -179,6 +183,10 @@ class FrameParser:
             return None
         self._position = stop
         self.frames_received += 1
+        if stop == len(data):
+            self._data = b""
+            self._position = 0
+            self.has_input = False
         if self._mask_bit:
             return frame_text(data, start, stop) if first == _WHOLE_TEXT else frame_payload(data, start, stop)
         payload = data[start:stop]

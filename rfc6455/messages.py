@@ -70,7 +70,7 @@ class MessageReader:
     def next_event(self) -> Event | None:
         """Return the next message or control frame, or None until more is fed. Raises ProtocolError."""
         frames = self._frames
-        while True:
+        while frames.has_input:
             if not frames.frame_open:
                 if not frames.message_open:
                     try:
@@ -95,6 +95,7 @@ class MessageReader:
                 return None
             if frames.fin:
                 return self._end_message()
+        return None
 
     def _begin_message(self) -> None:
         self._message = bytearray()
