@@ -14,10 +14,15 @@ from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
 from setuptools.command.build_py import build_py
 
+# What every message goes through, and every request.
 COMPILED = [
     "rfc6455/frames.py",
     "rfc6455/messages.py",
     "rfc6455/connection.py",
+    "rfc6455/headers.py",
+    "rfc6455/head.py",
+    "rfc6455/request.py",
+    "rfc6455/handshake.py",
     "server/tick.py",
     "server/protocol.py",
 ]
