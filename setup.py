@@ -1,12 +1,14 @@
 """Build the two accelerators, each optional; what can't be built here runs as plain Python.
 
 They stand on one another: the native masking, then the hot modules through mypyc, all of them or none.
-With RFC6455_PURE=1 neither is tried, and the wheel fits every Python.
+With RFC6455_PURE=1, or without a C compiler, neither is tried, nothing but setuptools is needed, and the
+wheel fits every Python.
 """
 
 import os
 import sys
 from pathlib import Path
+from shutil import which
 from sysconfig import get_config_var
 from textwrap import shorten
 
@@ -35,6 +37,19 @@ COMPILED_GROUP = [
     Extension(name, sources=[])
     for name in [f"{LIBRARY}__mypyc", *(path.removesuffix(".py").replace("/", ".") for path in COMPILED)]
 ]
+
+# Not in pyproject.toml, which would ask for them where nothing is to be built. The types of msgspec stand in
+# what is compiled.
+COMPILER = [
+    f"{requirement}; platform_python_implementation == 'CPython'"
+    for requirement in ("mypy==2.4.1", "msgspec>=0.19")
+]
+
+
+def has_compiler() -> bool:
+    """Tell whether there is a C compiler; on Windows setuptools alone knows where to look."""
+    command = os.environ.get("CC") or get_config_var("CC")
+    return command is None or which(command.split()[0]) is not None
 
 
 def translate(group: list[Extension], folder: str) -> None:
@@ -84,8 +99,11 @@ class OptionalExtensions(build_ext):
             self.build_extension(extension)
 
 
-if os.environ.get("RFC6455_PURE") == "1":
+if os.environ.get("RFC6455_PURE") == "1" or not has_compiler():
     setup(cmdclass={"build_py": FreshSources})
 else:
-    commands = {"build_py": FreshSources, "build_ext": OptionalExtensions}
-    setup(cmdclass=commands, ext_modules=[*NATIVE_GROUP, *COMPILED_GROUP])
+    setup(
+        cmdclass={"build_py": FreshSources, "build_ext": OptionalExtensions},
+        ext_modules=[*NATIVE_GROUP, *COMPILED_GROUP],
+        setup_requires=COMPILER,
+    )
