@@ -87,7 +87,7 @@ class ClientHandshake:
         """What came behind the answer's head."""
         return self._reader.trailing
 
-    def receive_data(self, data: bytes) -> Accepted | None:
+    def receive_data(self, data: bytes | bytearray | memoryview) -> Accepted | None:
         """Take the next octets; return what was agreed when the answer is complete. Raises HandshakeError."""
         response = self._reader.feed(data)
         # 9110 15.2: interim responses may come before the answer.

@@ -123,7 +123,8 @@ class FrameParser:
 
     def feed(self, data: bytes | bytearray | memoryview) -> None:
         """Take what the peer sent, in any split."""
-        fresh = data if isinstance(data, bytes) else bytes(data)
+        # An int is a TypeError, not that many zeros.
+        fresh = data if isinstance(data, bytes) else bytes(memoryview(data))
         if self._position == len(self._data):
             self._data = fresh
         else:

@@ -54,7 +54,7 @@ class Head:
         self.line_length = 0
         self.trailing = b""
 
-    def append(self, data: bytes) -> None:
+    def append(self, data: bytes | bytearray | memoryview) -> None:
         """Take octets, look at each of them once, and find the start line."""
         buffer = self._buffer
         resume = max(len(buffer) - 3, 0)

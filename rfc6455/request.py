@@ -84,14 +84,14 @@ class RequestReader:
         """What came behind the head; empty until the head is complete."""
         return self._head.trailing
 
-    def feed(self, data: bytes) -> Request | None:
+    def feed(self, data: bytes | bytearray | memoryview) -> Request | None:
         """Take the next octets; return the request when its head is complete. Raises HandshakeError."""
         if self._ended:
             raise StateError("The request's head has ended: no more can be fed to its reader.")
-        # So it stays if a rule is broken.
-        self._ended = True
         head = self._head
         head.append(data)
+        # So it stays if a rule is broken.
+        self._ended = True
         if self._request is None:
             # 9112 3: 414 for a target over the limit, told before its end is in sight.
             if head.line_length > self._max_target + _METHOD_AND_VERSION:

@@ -36,15 +36,15 @@ class ResponseReader:
         """What came behind the head; empty until the head is complete."""
         return self._head.trailing
 
-    def feed(self, data: bytes) -> Response | None:
+    def feed(self, data: bytes | bytearray | memoryview) -> Response | None:
         """Take the next octets; return the response when its head is complete. Raises HandshakeError."""
         if self._ended:
             raise StateError("The response's head has ended: no more can be fed to its reader.")
+        head = self._head
+        head.append(data)
         # So it stays if a rule is broken.
         self._ended = True
-        head = self._head
         try:
-            head.append(data)
             if self._response is None and head.line is not None:
                 self._response = _parse_status_line(head.line)
             headers = head.finish()

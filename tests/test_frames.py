@@ -266,6 +266,16 @@ def test_what_was_fed_is_a_copy(kind: type[bytes] | type[bytearray] | type[memor
     assert b"Hello" == parser.next_whole_message()
 
 
+@pytest.mark.parametrize("wrong", [5, "Hello", None, [72, 101]])
+def test_what_is_no_bytes_is_a_type_error_and_feeds_nothing(wrong: bytes) -> None:
+    parser = FrameParser(Role.SERVER)
+    parser.feed(frame(FIN | BINARY, b"Hello")[:-1])
+    with pytest.raises(TypeError):
+        parser.feed(wrong)
+    parser.feed(frame(FIN | BINARY, b"Hello")[-1:])
+    assert [(FIN | BINARY, b"Hello")] == list(whole(parser, [b""]))
+
+
 def test_what_was_not_taken_stays_before_what_is_fed() -> None:
     parser = FrameParser(Role.SERVER)
     for payload in (b"a", b"b", b"c"):

@@ -187,6 +187,26 @@ def test_feeding_a_response_reader_behind_its_end_is_the_callers_mistake(last: b
         reader.feed(b"")
 
 
+@pytest.mark.parametrize("kind", [bytes, bytearray, memoryview])
+def test_what_was_fed_is_a_copy(kind: type[bytes] | type[bytearray] | type[memoryview]) -> None:
+    for reader, head in ((RequestReader(), handshake()), (ResponseReader(), answer())):
+        buffer = bytearray(head[:-1])
+        assert reader.feed(kind(buffer)) is None
+        buffer[:] = bytes(len(buffer))
+        read = reader.feed(b"\n")
+        assert read is not None
+        assert "websocket" == read.headers.get("Upgrade")
+
+
+@pytest.mark.parametrize("wrong", [5, "Hello", None, [72, 101]])
+def test_what_is_no_bytes_is_a_type_error_and_feeds_nothing(wrong: bytes) -> None:
+    for reader, head in ((RequestReader(), handshake()), (ResponseReader(), answer())):
+        assert reader.feed(head[:-1]) is None
+        with pytest.raises(TypeError):
+            reader.feed(wrong)
+        assert reader.feed(b"\n") is not None
+
+
 def test_nothing_fed_changes_nothing() -> None:
     assert read([plain()]) == read([b"", plain()[:20], b"", b"", plain()[20:]])
 
