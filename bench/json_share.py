@@ -13,7 +13,7 @@ import msgspec
 from bench.rounds import Bench
 from bench.servers import Server
 from bench.workloads import Workload
-from server.dialects.rooms import Broadcast, Direct, Join, Leave, Ping, Published, SendMessage
+from server.dialects.rooms_schema import Builtin, Published
 
 _REPETITIONS: Final = 7
 _CALLS: Final = 20_000
@@ -55,7 +55,7 @@ def measure(bench: Bench, workload: Workload, server: Server) -> JsonShare:
     assert server.room is not None
     payload = "x" * workload.size
     text = server.room.template.replace("%R", "00000").replace("%P", payload)
-    decoder = msgspec.json.Decoder(Join | Leave | SendMessage | Broadcast | Direct | Ping)
+    decoder = msgspec.json.Decoder(Builtin)
     encoder = msgspec.json.Encoder()
     published = Published(
         type="message", room="bench00000", user="anonymous", message=msgspec.Raw(b'"%s"' % payload.encode()),

@@ -35,12 +35,17 @@ def main() -> int:
     except SettingsError as error:
         return _complain(error)
     try:
+        from .application import ApplicationError, load_application
         from .service import ListenError, Service
     except ModuleNotFoundError as error:
         return _complain(f"{error.name} is missing; install the extra [server]")
+    try:
+        application = load_application(settings.app) if settings.app else None
+    except ApplicationError as error:
+        return _complain(error)
 
     async def run() -> None:
-        service = Service(settings)
+        service = Service(settings, application=application)
         # Before it is said that we listen: whoever reads that may end us at once.
         signals = _listen_for_signals()
         await service.start()

@@ -1,5 +1,6 @@
 """Deadlines: who must be done by when, where everybody has the same time."""
 
+from collections import OrderedDict
 from typing import Generic, Protocol, TypeVar, final
 
 
@@ -21,7 +22,8 @@ class Deadlines(Generic[T]):
 
     def __init__(self, delay: float) -> None:
         self.delay = delay
-        self._due: dict[T, float] = {}
+        # Its first entry is found at once, however many before it have gone.
+        self._due: OrderedDict[T, float] = OrderedDict()
 
     def __len__(self) -> int:
         return len(self._due)
@@ -37,6 +39,10 @@ class Deadlines(Generic[T]):
     def discard(self, entry: T) -> None:
         """Let an entry go: it is done, or was never here."""
         self._due.pop(entry, None)
+
+    def oldest(self) -> T:
+        """Return the entry whose time is up first. Raises StopIteration if there is none."""
+        return next(iter(self._due))
 
     def postpone(self, seconds: float) -> None:
         """Give every entry that much more time."""

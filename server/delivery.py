@@ -4,7 +4,7 @@ from typing import final
 
 from rfc6455 import DeflateParameters, Deflater, encode_message
 
-from .publication import Publication
+from .publication import Shared
 from .session import Dialect
 from .tick import Item, Message
 
@@ -24,8 +24,10 @@ class FrameDelivery:
         self.window_bits = 0 if parameters is None else parameters.local_max_window_bits
 
     def encode(self, item: Item) -> bytes:
-        """Make the frame that brings an item to the client."""
-        message = self._encode(item) if isinstance(item, Publication) else item
+        """Make the frame that brings an item to the client, if there is one."""
+        message = self._encode(item) if isinstance(item, Shared) else item
+        if message is None:
+            return b""
         return encode_message(message, self._deflater if self._is_worth_it(message) else None)
 
     def _is_worth_it(self, message: Message) -> bool:

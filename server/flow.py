@@ -1,33 +1,180 @@
-"""Flow: how far a session that doesn't read may fall behind what others publish."""
+"""Flow: how far a session that doesn't read may fall behind what others publish, and what it then misses."""
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Final, final
 
-from .publication import Publication
+from .overflow import Strategy
+from .publication import Missed, Publication, Replay
 from .tick import Item
 
-# Octets that a publication takes beside its payload.
-PUBLICATION_OVERHEAD: Final = 256
+# What is left of a bound once it made the oldest go: else each publication more would cost another walk
+# over all that waits.
+_LEFT: Final = 0.75
+_FROM_THE_FRONT: Final = (Strategy.DROP_OLDEST, Strategy.CONFLATE)
+
+
+@final
+@dataclass(slots=True)
+class Drops:
+    """How many publications didn't reach a receiver, by reason."""
+
+    oldest: int = 0
+    newest: int = 0
+    conflated: int = 0
+    expired: int = 0
 
 
 @final
 class Backlog:
-    """Counts the publications that wait for a paused session, each once, however often it is asked.
+    """What waits for one paused session: of the list, what others published is bounded here.
 
-    The session's own replies don't count: they are bounded by pausing its reading.
+    The session's own replies, and the history it asked for, don't count: pausing its reading bounds them.
+    Between two calls of `admit` the list may only grow at its end; after any other change, `recount`.
     """
 
-    __slots__ = ("_counted", "_size")
+    __slots__ = (
+        "_drops",
+        "_latest",
+        "_looked_at",
+        "_max_seconds",
+        "_max_weight",
+        "_notes",
+        "_oldest",
+        "_oldest_counted",
+        "_weight",
+    )
 
-    def __init__(self) -> None:
-        self._size = 0
-        self._counted = 0
+    def __init__(self, max_weight: int, max_seconds: float, drops: Drops) -> None:
+        self._max_weight = max_weight
+        self._max_seconds = max_seconds
+        self._drops = drops
+        self._looked_at = 0
+        self._weight = 0
+        # When the oldest was published: of all, and of those that may make the session go.
+        self._oldest = math.inf
+        self._oldest_counted = math.inf
+        # Where the newest of each key stands.
+        self._latest: dict[tuple[str, str], int] = {}
+        # Notes of what is missed, behind which nothing of that room stands.
+        self._notes: dict[str, Missed] = {}
 
-    def is_over(self, waiting: Sequence[Item], now: float, max_bytes: int, max_seconds: float) -> bool:
-        """Tell whether more waits than may. Since the last time `waiting` has only grown at its end."""
-        for item in waiting[self._counted :]:
+    def admit(self, waiting: list[Item], now: float) -> bool:
+        """Hold what came since the last time to the bounds; False if the session must go for it."""
+        fresh = waiting[self._looked_at :]
+        del waiting[self._looked_at :]
+        for item in fresh:
             if isinstance(item, Publication):
-                self._size += item.size + PUBLICATION_OVERHEAD
-        self._counted = len(waiting)
-        oldest = next((item for item in waiting if isinstance(item, Publication)), None)
-        return oldest is not None and (self._size > max_bytes or now - oldest.published_at > max_seconds)
+                self._add(waiting, item, now)
+            else:
+                waiting.append(item)
+        if self._is_over(now):
+            self._make_room(waiting, now)
+        self._looked_at = len(waiting)
+        return not self._is_over(now)
+
+    def recount(self, waiting: list[Item]) -> None:
+        """Look at all that waits, where it stands now."""
+        self._looked_at = len(waiting)
+        self._weight = 0
+        self._oldest = self._oldest_counted = math.inf
+        self._latest = {}
+        self._notes = {}
+        for place, item in enumerate(waiting):
+            if isinstance(item, Publication):
+                self._count(item, place)
+            elif isinstance(item, Missed):
+                self._notes[item.room] = item
+
+    def _add(self, waiting: list[Item], publication: Publication, now: float) -> None:
+        if publication.overflow.strategy is Strategy.DROP_NEWEST and (
+            self._weight + publication.weight > self._max_weight or now - self._oldest > self._max_seconds
+        ):
+            self._drops.newest += 1
+            self._miss(waiting, publication.room)
+            return
+        place = None
+        if publication.key is not None:
+            place = self._latest.get((publication.room, publication.key))
+        if place is None:
+            self._count(publication, len(waiting))
+            waiting.append(publication)
+            return
+        # In the place of the one it replaces: were it to go to the end, a key that changes faster than the
+        # client reads would never come to the front.
+        replaced = waiting[place]
+        waiting[place] = publication
+        if isinstance(replaced, Publication):
+            self._weight += publication.weight - replaced.weight
+        self._drops.conflated += 1
+        self._miss(waiting, publication.room)
+
+    def _count(self, publication: Publication, place: int) -> None:
+        self._weight += publication.weight
+        self._notes.pop(publication.room, None)
+        if publication.key is not None:
+            # The newest value is never late, however long its key has waited.
+            self._latest[publication.room, publication.key] = place
+            return
+        self._oldest = min(self._oldest, publication.published_at)
+        if publication.overflow.strategy is not Strategy.DROP_NEWEST:
+            self._oldest_counted = min(self._oldest_counted, publication.published_at)
+
+    def _is_over(self, now: float) -> bool:
+        return self._weight > self._max_weight or now - self._oldest_counted > self._max_seconds
+
+    def _make_room(self, waiting: list[Item], now: float) -> None:
+        """Drop what may be dropped, from the front, and if that isn't enough from the end."""
+        kept: list[Item] = []
+        self._notes = {}
+        weight_left = self._max_weight * _LEFT
+        oldest_left = now - self._max_seconds * _LEFT
+        for item in waiting:
+            if isinstance(item, Missed):
+                self._notes[item.room] = item
+            elif isinstance(item, Publication):
+                is_too_much = self._weight > weight_left or item.published_at < oldest_left
+                if is_too_much and item.overflow.strategy in _FROM_THE_FRONT:
+                    self._weight -= item.weight
+                    self._drops.oldest += 1
+                    self._miss(kept, item.room)
+                    continue
+                self._notes.pop(item.room, None)
+            kept.append(item)
+        for place in reversed(range(len(kept))):
+            item = kept[place]
+            if self._weight <= self._max_weight:
+                break
+            if isinstance(item, Publication) and item.overflow.strategy is Strategy.DROP_NEWEST:
+                self._weight -= item.weight
+                self._drops.newest += 1
+                kept[place] = Missed(item.room, 1)
+        waiting[:] = kept
+        self.recount(waiting)
+
+    def _miss(self, waiting: list[Item], room: str) -> None:
+        """Note at the end that one more of a room is missed."""
+        note = self._notes.get(room)
+        if note is None:
+            note = self._notes[room] = Missed(room, 0)
+            waiting.append(note)
+        note.count += 1
+
+
+def without_expired(items: Iterable[Item], now: float, drops: Drops) -> list[Item]:
+    """Leave out the publications that nobody is to get any more, with a note in their place."""
+    kept: list[Item] = []
+    note: Missed | None = None
+    for item in items:
+        publication = item.publication if isinstance(item, Replay) else item
+        if not isinstance(publication, Publication) or publication.deadline > now:
+            kept.append(item)
+            note = None
+            continue
+        drops.expired += 1
+        if note is None or note.room != publication.room:
+            note = Missed(publication.room, 0)
+            kept.append(note)
+        note.count += 1
+    return kept

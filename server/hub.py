@@ -1,37 +1,40 @@
-"""Hub: who is here, and who hears what: rooms, broadcast and direct messages."""
+"""Hub: what is published, in which order, and who hears it: rooms, broadcast and direct messages."""
 
+import math
 import time
-import unicodedata
-from collections.abc import Callable
-from typing import Final, final
+from collections.abc import Callable, Collection, Iterable
+from typing import final
 
+from .conflation import key_of
 from .fanout import Fanout
-from .publication import Kind, Payload, Publication, size_of
-from .registry import Registry
-from .rooms import Room
+from .flow import Drops
+from .history import Archive
+from .idempotency import Memory, Place
+from .memberships import Memberships
+from .names import check_room
+from .overflow import OverflowRules
+from .patterns import Patterns
+from .publication import Kind, Payload, Publication, weight_of
+from .refusal import Refusal
+from .registry import SERVER, Registry
+from .rooms import Rooms
 from .session import Session
-
-ANONYMOUS: Final = "anonymous"
-MAX_NAME: Final = 128
-# Controls, lone surrogates, line and paragraph separators.
-_UNFIT: Final = frozenset({"Cc", "Cs", "Zl", "Zp"})
-# Marks, embeddings, overrides and isolates, by which a name could pass for another.
-_BIDIRECTIONAL: Final = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+from .tick import Item
 
 
-class Refusal(Exception):
-    """A request that can't be granted: a stable code for programs, a sentence for people."""
+@final
+class AlreadyPublished(Exception):
+    """The sender used that id before; `place` tells where that went."""
 
-    def __init__(self, code: str, message: str) -> None:
-        super().__init__(message)
-        self.code = code
+    def __init__(self, place: Place) -> None:
+        super().__init__("Published before.")
+        self.place = place
 
 
 @final
 class Hub:
-    """Joins sessions in rooms, and gives publications their order.
+    """Gives publications their order, and puts them on their receivers' lists; nothing in it waits.
 
-    Nothing in it waits: a publication is put on its receivers' lists, and each session sees to its own.
     `clock` gives the event loop's seconds, `wall_clock` Unix time.
     """
 
@@ -42,17 +45,32 @@ class Hub:
         *,
         max_rooms: int = 100_000,
         max_rooms_per_session: int = 100,
+        archive: Archive | None = None,
+        overflow: OverflowRules | None = None,
+        presence_interval: float = 1.0,
         wall_clock: Callable[[], float] = time.time,
     ) -> None:
         self._fanout = fanout
         self._clock = clock
         self._wall_clock = wall_clock
-        self._max_rooms = max_rooms
-        self._max_rooms_per_session = max_rooms_per_session
+        self._archive = archive or Archive()
+        self._overflow = overflow or OverflowRules()
         self._publications = 0
+        self._memory = Memory(self._archive.max_seconds)
+        self._patterns = Patterns()
+        self.drops = Drops()
         self.registry = Registry()
-        self.rooms: dict[str, Room] = {}
-        self._memberships: dict[Session, dict[str, Room]] = {}
+        self.rooms = Rooms(max_rooms, self._archive, self._overflow)
+        self.memberships = Memberships(
+            self.registry,
+            self.rooms,
+            self._patterns,
+            self._archive,
+            self.drops,
+            clock,
+            max_rooms_per_session=max_rooms_per_session,
+            presence_interval=presence_interval,
+        )
 
     def enter(self, session: Session) -> None:
         """Let a session hear broadcasts and direct messages, and join rooms."""
@@ -61,131 +79,136 @@ class Hub:
     def exit(self, session: Session) -> None:
         """Forget a session and its memberships. Once more does nothing."""
         self.registry.remove(session)
-        for name in self.rooms_of(session):
-            self.leave(session, name)
+        for name in self.memberships.of(session):
+            self.memberships.leave(session, name)
 
-    def rooms_of(self, session: Session) -> list[str]:
-        """List the rooms in which a session is, in the order it joined them."""
-        return list(self._memberships.get(session, ()))
+    def sweep(self, now: float) -> None:
+        """Tell the rooms who came and went, and forget what is too old."""
+        for room in self.memberships.changed.expired(now):
+            self._fanout.send(room.take_diff(), room.listeners)
+        self.rooms.sweep(now)
+        self._memory.sweep(now)
 
-    def join(self, session: Session, name: str) -> Room:
-        """Make the session a member; one that is a member stays it. Raises Refusal."""
-        joined = self._memberships.get(session, {})
-        room = joined.get(name)
-        if room is not None:
-            return room
-        check_name("room", name)
-        if len(joined) >= self._max_rooms_per_session:
-            raise Refusal("too_many_rooms", f"A connection may be in {self._max_rooms_per_session} rooms.")
-        room = self.rooms.get(name)
-        if room is None:
-            if len(self.rooms) >= self._max_rooms:
-                raise Refusal("too_many_rooms", "The server has no place for another room.")
-            room = self.rooms[name] = Room(name)
-        room.members[session] = None
-        self._memberships.setdefault(session, {})[name] = room
-        return room
+    def replay(self, session: Session, missed: Collection[Item]) -> None:
+        """Send a session what it missed, behind all that it was sent."""
+        for item in missed:
+            self._fanout.send(item, (session,))
 
-    def leave(self, session: Session, name: str) -> None:
-        """End a membership. A room without members is gone, and its epoch with it. Raises Refusal."""
-        joined = self._memberships.get(session, {})
-        room = joined.pop(name, None)
-        if room is None:
-            raise Refusal("not_a_member", "You are not in that room.")
-        if not joined:
-            del self._memberships[session]
-        del room.members[session]
-        if not room.members:
-            del self.rooms[name]
+    def publish(
+        self,
+        sender: Session | None,
+        name: str,
+        payload: Payload,
+        user: str | None = None,
+        *,
+        echo: bool = True,
+        id: str | None = None,
+        ttl: float | None = None,
+    ) -> Publication:
+        """Publish to a room's members, to the sender too if it is one, unless it wants no `echo`.
 
-    def publish(self, sender: Session, name: str, payload: Payload, user: str | None = None) -> Publication:
-        """Publish to a room's members, the sender too if it is one; anyone here may. Raises Refusal.
-
-        In a room without members the publication is heard by nobody and has the offset 0.
+        Anyone here may publish. Who can't be sent it within `ttl` seconds misses it. Raises Refusal, or
+        AlreadyPublished if the sender has used that `id` before.
         """
-        check_name("room", name)
-        publication = self._publication(Kind.MESSAGE, sender, payload, user, name)
-        room = self.rooms.get(name)
-        if room is not None:
-            # Numbered last: one that is refused leaves no gap.
-            publication.offset = room.next_offset()
-            self._fanout.send(publication, room.members)
+        check_room(name)
+        self._check_new(sender, id)
+        publication = self._make(Kind.MESSAGE, sender, payload, user, name, ttl)
+        room = self.rooms.open(name)
+        # Numbered last: one that is refused leaves no gap.
+        publication.offset = room.next_offset()
+        publication.overflow = room.overflow
+        publication.key = key_of(room.overflow.path, payload)
+        self._archive.append(room.history, publication)
+        if not room.members:
+            self.rooms.empty(room, publication.published_at)
+        receivers: Iterable[Session] = room.members
+        if self._patterns:
+            receivers = self._patterns.hearers(name, room.members)
+        self._send(publication, receivers if echo else [one for one in receivers if one is not sender])
+        self._remember(sender, id, publication)
         return publication
 
     def broadcast(
-        self, sender: Session, payload: Payload, user: str | None = None, *, echo: bool = False
+        self,
+        sender: Session | None,
+        payload: Payload,
+        user: str | None = None,
+        *,
+        echo: bool = False,
+        id: str | None = None,
+        ttl: float | None = None,
     ) -> Publication:
-        """Publish to everyone else, and with `echo` to the sender. Raises Refusal."""
-        publication = self._publication(Kind.BROADCAST, sender, payload, user)
+        """Publish to everyone else, and with `echo` to the sender too. Raises as `publish` does."""
+        self._check_new(sender, id)
+        publication = self._make(Kind.BROADCAST, sender, payload, user, "", ttl)
         everyone = self.registry.all()
-        receivers = everyone if echo else [session for session in everyone if session is not sender]
-        self._fanout.send(publication, receivers)
+        self._send(publication, everyone if echo else [one for one in everyone if one is not sender])
+        self._remember(sender, id, publication)
         return publication
 
     def direct(
         self,
-        sender: Session,
+        sender: Session | None,
         payload: Payload,
         user: str | None = None,
         *,
         to_id: str | None = None,
         to_user: str | None = None,
+        id: str | None = None,
+        ttl: float | None = None,
     ) -> Publication:
         """Publish to the session of that id and to those of that user. Raises Refusal if nobody is there."""
+        self._check_new(sender, id)
         receivers = [] if to_user is None else self.registry.of_user(to_user)
         session = None if to_id is None else self.registry.get(to_id)
         if session is not None and session not in receivers:
             receivers.append(session)
         if not receivers:
             raise Refusal("not_found", "Nobody is here by that name.")
-        publication = self._publication(Kind.DIRECT, sender, payload, user)
-        self._fanout.send(publication, receivers)
+        publication = self._make(Kind.DIRECT, sender, payload, user, "", ttl)
+        self._send(publication, receivers)
+        self._remember(sender, id, publication)
         return publication
 
-    def _publication(
+    def _make(
         self,
         kind: Kind,
-        sender: Session,
+        sender: Session | None,
         payload: Payload,
         claimed: str | None,
-        room: str = "",
+        room: str,
+        ttl: float | None,
     ) -> Publication:
-        user = self._name(sender, claimed)
-        size = size_of(payload)
-        self._publications += 1
+        now = self._clock()
         return Publication(
             kind=kind,
             room=room,
-            id=self._publications,
+            id=0,
             offset=0,
             time=self._wall_clock(),
-            published_at=self._clock(),
-            sender=sender.id,
-            user=user,
+            published_at=now,
+            sender=SERVER if sender is None else sender.id,
+            user=(claimed or SERVER) if sender is None else self.registry.name_of(sender, claimed),
             payload=payload,
-            size=size,
+            weight=weight_of(payload),
+            deadline=math.inf if ttl is None else now + ttl,
+            overflow=self._overflow.default,
         )
 
-    def _name(self, sender: Session, claimed: str | None) -> str:
-        """Say who publishes: the proven name, else the claimed one if nobody here has proved it."""
-        if sender.user is not None:
-            if claimed and claimed != sender.user:
-                raise Refusal("forbidden", "A message bears the name that you signed in with.")
-            return sender.user
-        if not claimed:
-            return ANONYMOUS
-        check_name("user", claimed)
-        if self.registry.of_user(claimed):
-            raise Refusal("forbidden", f"{claimed!r} is somebody who signed in.")
-        return claimed
+    def _send(self, publication: Publication, receivers: Iterable[Session]) -> None:
+        self._publications += 1
+        publication.id = self._publications
+        self._fanout.send(publication, receivers)
 
+    def _check_new(self, sender: Session | None, id: str | None) -> None:
+        if sender is None or id is None:
+            return
+        place = self._memory.find(self.registry.sender_of(sender), id, self._clock())
+        if place is not None:
+            raise AlreadyPublished(place)
 
-def check_name(what: str, name: str) -> None:
-    """Hold a room's or a user's name to its bounds. Raises Refusal."""
-    if not name or len(name.encode(errors="replace")) > MAX_NAME:
-        raise Refusal("invalid_name", f"A {what}'s name has 1 to {MAX_NAME} bytes of UTF-8.")
-    # Nothing unfit is printable; what else isn't, such as the joiner in an emoji, is looked at in turn.
-    if name.isprintable():
-        return
-    if any(character in _BIDIRECTIONAL or unicodedata.category(character) in _UNFIT for character in name):
-        raise Refusal("invalid_name", f"A {what}'s name has no control or bidirectional characters.")
+    def _remember(self, sender: Session | None, id: str | None, publication: Publication) -> None:
+        if sender is None or id is None:
+            return
+        place = Place(publication.room, publication.offset, publication.published_at)
+        self._memory.remember(self.registry.sender_of(sender), id, place)

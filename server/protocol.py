@@ -26,11 +26,12 @@ from rfc6455 import (
     may_be_sent,
 )
 
+from .advice import come_back
 from .context import Context
-from .flow import Backlog
+from .flow import Backlog, without_expired
 from .limits import Allowance
 from .linger import Linger
-from .publication import Publication
+from .publication import Shared
 from .session import Dialect, SessionClosed
 from .tick import MAX_BATCH, Item, Message, Tick
 
@@ -270,6 +271,9 @@ class WebSocketSession:
             self.out = []
         if not self.out:
             self._write()
+        was_behind = self._backlog is not None and not self.is_paused
+        if was_behind:
+            self.out = without_expired(self.out, tick.now, self._context.hub.drops)
         while self.out and not self.is_paused:
             if self._delivery is not None:
                 batch, count = tick.batch(self.out, self._delivery)
@@ -278,11 +282,11 @@ class WebSocketSession:
                 count = self._send_batch()
             # A new list: the tick keeps the old one to compare with.
             self.out = self.out[count:] if count < len(self.out) else []
-            self._backlog = None
             self._write()
         if self.out:
-            self._bound_waiting(tick.now)
+            self._bound_waiting(tick.now, was_behind)
         elif not self.is_paused:
+            self._backlog = None
             self._all_sent()
 
     def drained(self) -> asyncio.Future[None] | None:
@@ -339,7 +343,9 @@ class WebSocketSession:
         """Send the first items, compressed for this session alone; return how many."""
         size = 0
         for count, item in enumerate(self.out, 1):
-            message = self.dialect.encode(item) if isinstance(item, Publication) else item
+            message = self.dialect.encode(item) if isinstance(item, Shared) else item
+            if message is None:
+                continue
             if isinstance(message, str):
                 self._connection.send_text(message)
             else:
@@ -355,13 +361,17 @@ class WebSocketSession:
         if pieces:
             self._transport.write(pieces[0] if len(pieces) == 1 else b"".join(pieces))
 
-    def _bound_waiting(self, now: float) -> None:
-        """Close a session that is too far behind."""
+    def _bound_waiting(self, now: float, is_shorter: bool) -> None:
+        """Drop what may be dropped for a session that is too far behind, or else close it."""
         settings = self._context.settings
         if self._backlog is None:
-            self._backlog = Backlog()
-        if self._backlog.is_over(self.out, now, settings.max_queue_bytes, settings.max_queue_seconds):
-            self.kick(CloseCode.TRY_AGAIN_LATER, "too slow: rejoin from your last offset")
+            self._backlog = Backlog(
+                settings.max_queue_bytes, settings.max_queue_seconds, self._context.hub.drops
+            )
+        elif is_shorter:
+            self._backlog.recount(self.out)
+        if not self._backlog.admit(self.out, now):
+            self.kick(CloseCode.TRY_AGAIN_LATER, come_back("too slow"))
 
     # The end.
 
@@ -386,7 +396,7 @@ class WebSocketSession:
 
     def shut_down(self) -> None:
         """Close because the server stops."""
-        self.close(CloseCode.GOING_AWAY, "the server is going away")
+        self.close(CloseCode.GOING_AWAY, come_back("the server is going away"))
 
     def abort(self) -> None:
         """End the connection without another octet."""

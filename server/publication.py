@@ -1,12 +1,19 @@
-"""Publication: what someone published, as the hub orders it and its receivers share it."""
+"""What the hub tells several sessions: publications above all, shared by all who are to hear them."""
 
+import math
 from dataclasses import dataclass
 from enum import Enum
+from typing import Final, final
 
 import msgspec
 
+from .overflow import DISCONNECT, Overflow
+
 # A JSON value as its sender wrote it, a text, or bytes.
 Payload = msgspec.Raw | str | bytes
+
+# Octets that a publication takes beside its payload.
+PUBLICATION_OVERHEAD: Final = 256
 
 
 class Kind(Enum):
@@ -17,12 +24,20 @@ class Kind(Enum):
     DIRECT = "direct"  # one session, or those of one user
 
 
+class Shared:
+    """What is encoded once for all sessions whose delivery is the same."""
+
+    __slots__ = ()
+
+
+@final
 @dataclass(slots=True, eq=False)
-class Publication:
+class Publication(Shared):
     """One message on its way to its receivers.
 
     `id` counts the hub's publications, `offset` those of the room, from 1; outside of a room it is 0.
-    `time` is Unix time in seconds, `published_at` the event loop's. `sender` is a session's id.
+    `time` is Unix time in seconds, `published_at` and `deadline` the event loop's. `sender` is a session's
+    id. `weight` is in octets. `key` names what a newer publication to the room makes worthless, if anything.
     """
 
     kind: Kind
@@ -34,11 +49,39 @@ class Publication:
     sender: str
     user: str
     payload: Payload
-    size: int
+    weight: int
+    deadline: float = math.inf
+    overflow: Overflow = DISCONNECT
+    key: str | None = None
 
 
-def size_of(payload: Payload) -> int:
-    """Octets that a payload counts for while it waits."""
+@final
+class Missed(Shared):
+    """A gap: how many publications to a room a session doesn't get. The count grows while it waits."""
+
+    __slots__ = ("count", "room")
+
+    def __init__(self, room: str, count: int) -> None:
+        self.room = room
+        self.count = count
+
+
+@final
+class Replay(Shared):
+    """A publication out of the history, for those who asked for it."""
+
+    __slots__ = ("publication",)
+
+    def __init__(self, publication: Publication) -> None:
+        self.publication = publication
+
+
+def weight_of(payload: Payload) -> int:
+    """Octets that a publication counts for while it waits, or is kept."""
+    return PUBLICATION_OVERHEAD + _size_of(payload)
+
+
+def _size_of(payload: Payload) -> int:
     if isinstance(payload, msgspec.Raw):
         return memoryview(payload).nbytes
     # A character takes up to four; an ASCII text is the common case, and is counted without a copy.

@@ -1,20 +1,30 @@
-"""Registry: the live sessions, by id and by user."""
+"""Registry: the live sessions, by id and by user, and by which name each may speak."""
 
 from collections.abc import Collection
-from typing import final
+from typing import Final, final
 
+from .names import check_name
+from .refusal import Refusal
 from .session import Session
+from .tokens import Tokens
+
+ANONYMOUS: Final = "anonymous"
+# Who publishes what no session did.
+SERVER: Final = "server"
 
 
 @final
 class Registry:
     """Finds sessions in constant time."""
 
-    __slots__ = ("_by_id", "_by_user")
+    __slots__ = ("_by_id", "_by_user", "_origins", "_tokens")
 
     def __init__(self) -> None:
         self._by_id: dict[str, Session] = {}
         self._by_user: dict[str, dict[str, Session]] = {}
+        self._tokens = Tokens()
+        # Which session each was before, of those that showed it.
+        self._origins: dict[Session, str] = {}
 
     def __len__(self) -> int:
         return len(self._by_id)
@@ -27,6 +37,7 @@ class Registry:
 
     def remove(self, session: Session) -> None:
         """Forget a session. Once more does nothing."""
+        self._origins.pop(session, None)
         if self._by_id.pop(session.id, None) is None or session.user is None:
             return
         others = self._by_user[session.user]
@@ -45,3 +56,30 @@ class Registry:
     def all(self) -> Collection[Session]:
         """View all sessions, in the order they came."""
         return self._by_id.values()
+
+    def token_of(self, session: Session) -> str:
+        """Make the token by which the session's client can resume on another connection."""
+        return self._tokens.issue(session.id)
+
+    def resume(self, session: Session, token: str) -> None:
+        """Take a session for the one to which that token was issued. Raises Refusal."""
+        self._origins[session] = self._tokens.verify(token)
+
+    def sender_of(self, session: Session) -> str:
+        """Say whose ids of messages are one's own: a user's, or those of a session and what it was before."""
+        if session.user is not None:
+            return f"user {session.user}"
+        return f"session {self._origins.get(session, session.id)}"
+
+    def name_of(self, session: Session, claimed: str | None) -> str:
+        """Say who speaks: the proven name, else the claimed one if nobody has proved it. Raises Refusal."""
+        if session.user is not None:
+            if claimed and claimed != session.user:
+                raise Refusal("forbidden", "A message bears the name that you signed in with.")
+            return session.user
+        if not claimed:
+            return ANONYMOUS
+        check_name("user", claimed)
+        if claimed in self._by_user:
+            raise Refusal("forbidden", f"{claimed!r} is somebody who signed in.")
+        return claimed

@@ -10,18 +10,24 @@ from typing import Final, final
 
 from rfc6455 import DeflateOptions
 
+from .application import Application
 from .context import Context, Page, Route
 from .deadlines import Deadlines
 from .delivery import Deliveries
+from .dialects.application import ApplicationDialect
 from .dialects.echo import EchoDialect
 from .dialects.rooms import RoomsDialect
 from .dialects.stream import Handler, Stream
 from .fanout import Fanout
 from .heartbeat import SWEEP, Heartbeat
+from .history import Archive
+from .hooks import Hooks
 from .http import HttpProtocol
 from .hub import Hub
 from .limits import Admission, Rates, descriptor_limit
+from .overflow import OverflowRules
 from .policy import LOOPBACK_NAMES, Policy
+from .session import Dialect
 from .settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -54,8 +60,15 @@ class Service:
     `handlers` adds WebSocket paths that are served by an application's coroutines.
     """
 
-    def __init__(self, settings: Settings, handlers: Mapping[str, Handler] | None = None) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        handlers: Mapping[str, Handler] | None = None,
+        application: Application | None = None,
+    ) -> None:
         self.settings = settings
+        self._application = application
+        self._hooks = Hooks(settings.hook_timeout)
         self.addresses: list[tuple[str, int]] = []
         self._handlers = dict(handlers or {})
         self._tasks: set[asyncio.Task[None]] = set()
@@ -71,6 +84,8 @@ class Service:
 
     async def start(self) -> None:
         """Listen on every address that the settings mean. Raises ListenError."""
+        if self._application is not None and self._application.start_hook is not None:
+            await self._application.start_hook()
         for listener in open_sockets(self.settings):
             self._servers.append(
                 await self._loop.create_server(
@@ -101,6 +116,9 @@ class Service:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._hooks.close()
+        if self._application is not None and self._application.stop_hook is not None:
+            await self._application.stop_hook()
 
     def stop_now(self) -> None:
         """Stop without waiting for anybody."""
@@ -120,6 +138,14 @@ class Service:
             for entry in deadlines.expired(now):
                 entry.expire()
         context.heartbeat.sweep(now)
+        context.hub.sweep(now)
+
+    def _rooms_dialect(self, hub: Hub) -> Dialect:
+        rooms = RoomsDialect(hub)
+        if self._application is None:
+            return rooms
+        self._application.hub = hub
+        return ApplicationDialect(rooms, hub, self._application, self._hooks)
 
     def _make_context(self) -> Context:
         settings = self.settings
@@ -129,8 +155,16 @@ class Service:
             self._loop.time,
             max_rooms=settings.max_rooms,
             max_rooms_per_session=settings.max_rooms_per_connection,
+            archive=Archive(
+                max_publications=settings.history_messages,
+                max_seconds=settings.history_seconds,
+                max_weight=settings.history_bytes,
+                max_total_weight=settings.history_total_bytes,
+            ),
+            overflow=OverflowRules(settings.slow_readers, settings.slow_readers_by_room),
+            presence_interval=settings.presence_interval,
         )
-        rooms = RoomsDialect(hub)
+        rooms = self._rooms_dialect(hub)
         echo = EchoDialect()
         routes = {"/": Route(lambda: rooms), "/ws": Route(lambda: rooms), "/echo": Route(lambda: echo)}
         for path, handler in self._handlers.items():

@@ -3,7 +3,7 @@
 from collections.abc import Awaitable
 from typing import Protocol
 
-from .publication import Publication
+from .publication import Shared
 from .tick import Item, Message, Tick
 
 
@@ -16,7 +16,7 @@ class SessionClosed(Exception):
 
 
 class Dialect(Protocol):
-    """What a session speaks: a meaning for its messages, and messages for the hub's publications."""
+    """What a session speaks: a meaning for its messages, and messages for what the hub has to tell."""
 
     # Sessions whose dialects have the same name get the same message for a publication.
     name: str
@@ -27,8 +27,8 @@ class Dialect(Protocol):
     def receive(self, session: "Session", message: Message) -> None:
         """Take the client's next message."""
 
-    def encode(self, publication: Publication) -> Message:
-        """Make the message that tells of a publication."""
+    def encode(self, item: Shared) -> Message | None:
+        """Make the message that tells of a publication, or of what else is shared; None if there is none."""
 
     def refuse(self, session: "Session", code: str, reason: str) -> None:
         """Tell the client which limit it passed, just before it is closed for that."""

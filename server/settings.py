@@ -4,21 +4,35 @@
 
 import argparse
 import difflib
-import re
 import textwrap
 import tomllib
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from itertools import chain
-from typing import Annotated, Any, Final, Literal, TypeVar, final, get_args, get_type_hints
+from typing import Annotated, Any, Final, TypeVar, final, get_type_hints
+
+from .kinds import (
+    KIB,
+    MIB,
+    Bytes,
+    Count,
+    Host,
+    Hosts,
+    Kind,
+    LogLevel,
+    Loop,
+    Module,
+    Origins,
+    Port,
+    Seconds,
+    SlowReaders,
+    SlowReadersByRoom,
+    Switch,
+    one_of,
+)
+from .overflow import DISCONNECT
 
 T = TypeVar("T")
-
-KIB: Final = 1 << 10
-MIB: Final = 1 << 20
-UNITS: Final = {"GiB": 1 << 30, "MiB": MIB, "KiB": KIB}
-YES: Final = ("true", "on", "yes", "1")
-NO: Final = ("false", "off", "no", "0")
 
 ENVIRONMENT_PREFIX: Final = "RFC6455_SERVER_"
 DESCRIPTION: Final = f"""\
@@ -34,91 +48,6 @@ Defaults stand in brackets.
 
 class SettingsError(Exception):
     """What was given can't be used; the message is one line for the person who gave it."""
-
-
-@final
-@dataclass(frozen=True, slots=True)
-class Kind:
-    """One kind of value: how help names it, what an error asks for, how it is read and shown."""
-
-    metavar: str
-    expected: str
-    toml: tuple[type, ...]  # what the file may hold; lists are of strings
-    parse: Callable[[str], object]  # raises ValueError
-    show: Callable[[Any], str] = str
-    limits: tuple[float, float] | None = None
-
-
-def parse_bytes(text: str) -> int:
-    match = re.fullmatch(r"(-?[0-9]{1,18}) ?(KiB|MiB|GiB)?", text)
-    if match is None:
-        raise ValueError(text)
-    return int(match[1]) * UNITS.get(match[2], 1)
-
-
-def show_bytes(value: int) -> str:
-    for unit, size in UNITS.items():
-        if value and value % size == 0:
-            return f"{value // size}{unit}"
-    return str(value)
-
-
-def parse_switch(text: str) -> bool:
-    word = text.lower()
-    if word not in YES + NO:
-        raise ValueError(text)
-    return word in YES
-
-
-def matching(pattern: str) -> Callable[[str], str]:
-    def parse(text: str) -> str:
-        if not re.fullmatch(pattern, text):
-            raise ValueError(text)
-        return text
-
-    return parse
-
-
-def list_of(metavar: str, expected: str, pattern: str) -> Kind:
-    parse = matching(pattern)
-    return Kind(
-        metavar + ",...",
-        "a list of " + expected,
-        (list,),
-        # Hosts and origins are compared in lower case.
-        lambda text: tuple(parse(item.strip().lower()) for item in text.split(",") if item.strip()),
-        lambda items: ", ".join(items) or "none",
-    )
-
-
-def one_of(words: object) -> Kind:
-    choices = get_args(words)
-    return Kind("|".join(choices), "one of " + ", ".join(choices), (str,), matching("|".join(choices)))
-
-
-WHOLE: Final = "a whole number"
-TIME: Final = "a number of seconds"
-SIZE: Final = "a size such as 65536, 64KiB or 1MiB"
-ORIGIN: Final = r"\*|null|[a-z][a-z0-9+.-]*://[^\s/?#@*]+"
-ORIGINS: Final = "origins such as https://example.com:8443, null or *"
-NAME: Final = r"[a-z0-9_.-]+|\[[0-9a-f:.]+\]"
-NAMES: Final = "hosts without ports, such as example.com or [::1]"
-
-# An empty host would listen on every interface; who wants that says 0.0.0.0 or ::.
-Host = Annotated[str, Kind("HOST", "a name or an address", (str,), matching(r"\S+"))]
-Port = Annotated[int, Kind("PORT", WHOLE, (int,), int, limits=(1, 65_535))]
-Count = Annotated[int, Kind("N", WHOLE, (int,), int, limits=(1, 1_000_000_000))]
-Bytes = Annotated[int, Kind("BYTES", SIZE, (int, str), parse_bytes, show_bytes, limits=(1, 1 << 30))]
-Seconds = Annotated[
-    float, Kind("SECONDS", TIME, (int, float), float, "{:.15g}".format, limits=(0.001, 86_400))
-]
-Switch = Annotated[
-    bool, Kind("true|false", "true or false", (bool,), parse_switch, lambda on: str(on).lower())
-]
-Origins = Annotated[tuple[str, ...], list_of("ORIGIN", ORIGINS, ORIGIN)]
-Hosts = Annotated[tuple[str, ...], list_of("HOST", NAMES, NAME)]
-Loop = Literal["auto", "uvloop", "asyncio"]
-LogLevel = Literal["debug", "info", "warning", "error"]
 
 
 def option(default: T, help: str, *, zero: str = "", group: str = "") -> T:
@@ -157,11 +86,23 @@ class Settings:
     max_rooms_per_connection: Count = option(100, "Rooms that one connection may be in.")
     max_rooms: Count = option(100_000, "Rooms at a time.")
 
+    history_messages: Count = option(100, "Messages kept per room.", zero="none", group="Rooms")
+    history_seconds: Seconds = option(300.0, "How long messages, and rooms without members, are kept.")
+    history_bytes: Bytes = option(1 * MIB, "What the messages kept in a room take.")
+    history_total_bytes: Bytes = option(256 * MIB, "What those of all rooms take.")
+    presence_interval: Seconds = option(1.0, "Between two tellings of who came and went.")
+
     ping_interval: Seconds = option(30.0, "Between pings to a silent peer.", zero="off", group="Heartbeat")
     pong_timeout: Seconds = option(20.0, "From a ping to the first byte that must follow.")
 
     write_high_water: Bytes = option(64 * KIB, "Unsent bytes that pause a session.", group="Slow readers")
     write_low_water: Bytes = option(16 * KIB, "Unsent bytes at which it goes on.", zero="when all is sent")
+    slow_readers: SlowReaders = option(
+        DISCONNECT, "What becomes of what waits when it is too much; PATH leads to a field of the message."
+    )
+    slow_readers_by_room: SlowReadersByRoom = option(
+        (), "The same for rooms by name or pattern; the first that matches holds."
+    )
     max_queue_bytes: Bytes = option(1 * MIB, "What others may leave waiting for a paused session.")
     max_queue_seconds: Seconds = option(10.0, "How far a paused session may fall behind.")
     socket_send_buffer: Bytes = option(0, "A socket's send buffer.", zero="the kernel's default")
@@ -170,7 +111,9 @@ class Settings:
     compression_context_takeover: Switch = option(False, "Keep contexts: smaller messages, more memory.")
     compression_threshold: Bytes = option(128, "Smallest message that is compressed.", zero="compress all")
 
-    loop: Annotated[Loop, one_of(Loop)] = option("auto", "Event loop; auto: uvloop, if any.", group="Running")
+    app: Module = option("", "Your application, as package.module or package.module:name.", group="Running")
+    hook_timeout: Seconds = option(5.0, "What each call of your application may take.")
+    loop: Annotated[Loop, one_of(Loop)] = option("auto", "Event loop; auto: uvloop, if any.")
     log_level: Annotated[LogLevel, one_of(LogLevel)] = option("info", "Least serious message logged.")
     close_timeout: Seconds = option(10.0, "From our Close to the end of the connection.")
     drain_timeout: Seconds = option(25.0, "From SIGTERM to the exit.")
@@ -276,8 +219,9 @@ def from_flags(flags: argparse.Namespace) -> Given:
 
 
 def unknown_name(what: str, name: str, known: Iterable[str]) -> SettingsError:
-    nearest = difflib.get_close_matches(name, known, 1)
-    hint = f"; did you mean {nearest[0]}?" if nearest else ""
+    spelled = {one.lower(): one for one in known}
+    nearest = difflib.get_close_matches(name.lower(), spelled, 1)
+    hint = f"; did you mean {spelled[nearest[0]]}?" if nearest else ""
     return SettingsError(f"unknown {what} {name!r}{hint}")
 
 

@@ -6,11 +6,11 @@ items go share the joined octets too: a thousand equal members cost one join.
 
 from typing import Final, Protocol, final
 
-from .publication import Publication
+from .publication import Shared
 
 Message = str | bytes
-# What is to be sent to a session: a shared publication, or a message for it alone.
-Item = Publication | Message
+# What is to be sent to a session: what it shares with others, or a message for it alone.
+Item = Shared | Message
 
 # Octets that one write carries at most, but for a single item that is larger.
 MAX_BATCH: Final = 64 * 1024
@@ -31,7 +31,7 @@ class Tick:
 
     def __init__(self, now: float) -> None:
         self.now = now
-        self._encoded: dict[tuple[Publication, Delivery], bytes] = {}
+        self._encoded: dict[tuple[Shared, Delivery], bytes] = {}
         # Per delivery the items joined last: members of a room come one after the other.
         self._batches: dict[Delivery, tuple[list[Item], bytes, int]] = {}
 
@@ -53,7 +53,7 @@ class Tick:
         return joined, len(pieces)
 
     def _encode(self, item: Item, delivery: Delivery) -> bytes:
-        if not isinstance(item, Publication):
+        if not isinstance(item, Shared):
             return delivery.encode(item)
         key = item, delivery
         encoded = self._encoded.get(key)

@@ -24,6 +24,7 @@ import pytest
 
 import rfc6455
 from server import protocol
+from server.application import Application
 from server.dialects.stream import Handler
 from server.protocol import WebSocketSession
 from server.service import Service
@@ -139,7 +140,11 @@ class Running:
 
 class Serve(Protocol):
     def __call__(
-        self, handlers: Mapping[str, Handler] | None = None, /, **settings: Any
+        self,
+        handlers: Mapping[str, Handler] | None = None,
+        application: Application | None = None,
+        /,
+        **settings: Any,
     ) -> AbstractAsyncContextManager[Running]:
         """Run a service with these settings."""
 
@@ -187,8 +192,8 @@ def take_census(context: Any = None) -> Census:
         watched=len(context.heartbeat),
         admitted=len(context.admission),
         registered=len(context.hub.registry),
-        rooms=len(context.hub.rooms),
-        members=len(context.hub._memberships),
+        rooms=sum(1 for room in context.hub.rooms if room.members),
+        members=len(context.hub.memberships._joined),
         queued=sum(len(session.out) for session in context.connections if hasattr(session, "out")),
     )
 
@@ -203,9 +208,15 @@ class _ErrorLog(logging.Handler):
 
 
 @asynccontextmanager
-async def _serve(handlers: Mapping[str, Handler] | None = None, /, **settings: Any) -> AsyncIterator[Running]:
+async def _serve(
+    handlers: Mapping[str, Handler] | None = None,
+    application: Application | None = None,
+    /,
+    **settings: Any,
+) -> AsyncIterator[Running]:
     before = take_census()
-    running = Running(Service(Settings(**{"host": "127.0.0.1", "port": 0, **settings}), handlers))
+    options = Settings(**{"host": "127.0.0.1", "port": 0, **settings})
+    running = Running(Service(options, handlers, application))
     error_log = _ErrorLog(running.errors)
     logging.getLogger().addHandler(error_log)
     await running.service.start()

@@ -36,7 +36,9 @@ class HubModel:
         # All in the order of coming or of joining.
         self.clients: dict[str, Client] = {}
         self.members: dict[str, list[str]] = {}
+        # Of rooms that emptied too; those stand in `empty`, the longest empty one first.
         self.offsets: dict[str, int] = {}
+        self.empty: list[str] = []
 
     def enter(self, id: str, user: str | None) -> Client:
         self.clients[id] = Client(user)
@@ -51,14 +53,15 @@ class HubModel:
         rooms = self.clients[id].rooms
         if room in rooms:
             return ""
+        if len(rooms) == self.max_rooms_per_session:
+            return "too_many_rooms"
         if room not in GOOD_NAMES:
             return "invalid_name"
-        is_one_too_many = room not in self.members and len(self.members) == self.max_rooms
-        if is_one_too_many or len(rooms) == self.max_rooms_per_session:
+        if not self._open(room):
             return "too_many_rooms"
         rooms.append(room)
         self.members.setdefault(room, []).append(id)
-        self.offsets.setdefault(room, 0)
+        self.empty = [name for name in self.empty if name != room]
         return ""
 
     def leave(self, id: str, room: str) -> str:
@@ -67,16 +70,21 @@ class HubModel:
         self.clients[id].rooms.remove(room)
         self.members[room].remove(id)
         if not self.members[room]:
-            del self.members[room], self.offsets[room]
+            del self.members[room]
+            self.empty.append(room)
         return ""
 
     def publish(self, said: Saying, room: str) -> str:
         if room not in GOOD_NAMES:
             return "invalid_name"
-        offset = self.offsets.get(room, -1) + 1
-        refusal = self._send("message", said, self.members.get(room, []), room, offset)
-        self.offsets |= {room: offset} if room in self.members and not refusal else {}
-        return refusal
+        if refusal := self._forbid(said):
+            return refusal
+        if not self._open(room):
+            return "too_many_rooms"
+        self.offsets[room] += 1
+        if room not in self.members:
+            self.empty = [*(name for name in self.empty if name != room), room]
+        return self._send("message", said, self.members.get(room, []), room, self.offsets[room])
 
     def broadcast(self, said: Saying, echo: bool) -> str:
         return self._send("broadcast", said, [id for id in self.clients if echo or id != said.sender])
@@ -86,6 +94,16 @@ class HubModel:
         return self._send("direct", said, receivers) if receivers else "not_found"
 
     def _send(self, kind: str, said: Saying, receivers: list[str], room: str = "", offset: int = 0) -> str:
+        if refusal := self._forbid(said):
+            return refusal
+        proven, claimed = self.clients[said.sender].user, said.claimed
+        self.publications += 1
+        text = line(kind, room, offset, said.sender, proven or claimed or "anonymous", said.payload)
+        for id in receivers:
+            self.clients[id].expected.append(text)
+        return ""
+
+    def _forbid(self, said: Saying) -> str:
         proven, claimed = self.clients[said.sender].user, said.claimed
         if claimed and proven and claimed != proven:
             return "forbidden"
@@ -93,8 +111,12 @@ class HubModel:
             return "invalid_name"
         if claimed and not proven and claimed in {client.user for client in self.clients.values()}:
             return "forbidden"
-        self.publications += 1
-        text = line(kind, room, offset, said.sender, proven or claimed or "anonymous", said.payload)
-        for id in receivers:
-            self.clients[id].expected.append(text)
         return ""
+
+    def _open(self, room: str) -> bool:
+        if room not in self.offsets and len(self.offsets) == self.max_rooms:
+            if not self.empty:
+                return False
+            del self.offsets[self.empty.pop(0)]
+        self.offsets.setdefault(room, 0)
+        return True

@@ -91,6 +91,13 @@ def closed(code: int, reason: str = "") -> Frame:
     return Frame(CLOSE, struct.pack("!H", code) + reason.encode())
 
 
+def without_advice(received: Frame) -> Frame:
+    """A Close as it would be if it didn't say when to come back, which it must."""
+    payload, _, seconds = received.payload.rpartition(b"; retry=")
+    assert 0.5 <= float(seconds) <= 5.0
+    return received._replace(payload=payload)
+
+
 @final
 class RawClient:
     """One connection. What it isn't told to read stays in the kernel."""

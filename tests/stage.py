@@ -9,8 +9,12 @@ from msgspec import Raw
 from rfc6455 import Connection, Role
 from server.delivery import FrameDelivery
 from server.fanout import Fanout
-from server.hub import Hub, Refusal
-from server.publication import Publication
+from server.history import Archive
+from server.hub import Hub
+from server.overflow import OverflowRules
+from server.publication import Missed, Publication, Replay, Shared
+from server.refusal import Refusal
+from server.room import Room
 from server.session import Dialect, Session, SessionClosed
 from server.tick import Delivery, Item, Message, Tick
 
@@ -36,8 +40,13 @@ class LineDialect:
     def receive(self, session: Session, message: Message) -> None:
         raise NotImplementedError
 
-    def encode(self, publication: Publication) -> str:
+    def encode(self, item: Shared) -> str | None:
         self.encoded += 1
+        if isinstance(item, Missed):
+            return f"missed {item.count} of {item.room!r}"
+        publication = item.publication if isinstance(item, Replay) else item
+        if not isinstance(publication, Publication):
+            return None
         payload = publication.payload
         return line(
             publication.kind.value,
@@ -172,6 +181,8 @@ class Stage:
         *,
         max_rooms: int = 100_000,
         max_rooms_per_session: int = 100,
+        archive: Archive | None = None,
+        overflow: OverflowRules | None = None,
     ) -> None:
         self.now = 100.0
         self.unix_time = 1_700_000_000.5
@@ -182,6 +193,8 @@ class Stage:
             lambda: self.now,
             max_rooms=max_rooms,
             max_rooms_per_session=max_rooms_per_session,
+            archive=archive,
+            overflow=overflow,
             wall_clock=lambda: self.unix_time,
         )
         self.dialect = dialect(self.hub)
@@ -204,6 +217,23 @@ class Stage:
         """Give a session room again, as a transport does."""
         carrier.room_for = math.inf
         self.fanout.add(carrier)
+
+    def room(self, name: str) -> Room:
+        """Find a room that is there."""
+        room = self.hub.rooms.get(name)
+        assert room is not None
+        return room
+
+    @property
+    def occupied(self) -> list[str]:
+        """The names of the rooms that have members."""
+        return [room.name for room in self.hub.rooms if room.members]
+
+    def wait(self, seconds: float) -> None:
+        """Let time pass, and the service look at what it ends."""
+        self.now += seconds
+        self.unix_time += seconds
+        self.hub.sweep(self.now)
 
     def end_turn(self) -> None:
         """Run what was scheduled for the end of this turn, and nothing that it schedules in turn."""

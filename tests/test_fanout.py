@@ -9,7 +9,7 @@ import pytest
 from server.delivery import FrameDelivery
 from server.fanout import Fanout
 from server.hub import Hub
-from server.publication import Publication
+from server.publication import Shared
 from server.session import Session
 from server.tick import Item, Message
 from tests.stage import Carrier, Stage
@@ -39,7 +39,7 @@ class Farewell:
     def receive(self, session: Session, message: Message) -> None:
         raise NotImplementedError
 
-    def encode(self, publication: Publication) -> Message:
+    def encode(self, item: Shared) -> Message:
         raise NotImplementedError
 
     def refuse(self, session: Session, code: str, reason: str) -> None:

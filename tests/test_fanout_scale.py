@@ -12,7 +12,7 @@ def test_a_thousand_members_hear_a_thousand_messages_in_one_order() -> None:
     stage, random = Stage(), Random(7)
     members = [stage.connect(f"s{number}") for number in range(MEMBERS)]
     for member in members:
-        stage.hub.join(member, "general")
+        stage.hub.memberships.join(member, "general")
     sent = 0
     while sent < MESSAGES:
         # Some stop taking, at once or after a write, and go on in another turn.
@@ -40,7 +40,7 @@ def test_equal_members_share_one_encoding_and_one_join_a_turn() -> None:
     stage = Stage()
     members = [stage.connect(f"s{number}") for number in range(MEMBERS)]
     for member in members:
-        stage.hub.join(member, "general")
+        stage.hub.memberships.join(member, "general")
     turns = 50
     for _ in range(turns):
         for number in range(MESSAGES // turns):
@@ -60,7 +60,7 @@ def test_members_of_several_deliveries_in_several_rooms_and_everyone_keep_one_or
     rooms = {member: set(random.sample("abcd", 2)) for member in members}
     for member, names in rooms.items():
         for name in names:
-            stage.hub.join(member, name)
+            stage.hub.memberships.join(member, name)
     expected: dict[str, list[str]] = {member.id: [] for member in members}
     for number in range(1000):
         sender, name = random.choice(members), random.choice("abcd*")

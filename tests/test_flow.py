@@ -1,45 +1,246 @@
-"""How far a session that doesn't read may fall behind: in octets, and in seconds."""
+"""What waits for a session that doesn't read: how much of it, and what goes when it is too much."""
+
+from collections.abc import Callable
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from server.flow import PUBLICATION_OVERHEAD, Backlog
-from server.publication import Kind, Publication
+from server.flow import Backlog, Drops, without_expired
+from server.overflow import DISCONNECT, Overflow, Strategy
+from server.publication import Kind, Missed, Publication, Replay
 from server.tick import Item
 
 HOUR = 3600.0
+OLDEST = Overflow(Strategy.DROP_OLDEST)
+NEWEST = Overflow(Strategy.DROP_NEWEST)
+CONFLATE = Overflow(Strategy.CONFLATE, ("key",))
 
 
-def publication(size: int, published_at: float = 0.0) -> Publication:
-    return Publication(Kind.MESSAGE, "a", 1, 1, 0.0, published_at, "s", "u", "", size)
+def publication(
+    weight: int = 1,
+    *,
+    at: float = 0.0,
+    overflow: Overflow = DISCONNECT,
+    room: str = "a",
+    offset: int = 1,
+    key: str | None = None,
+    deadline: float = HOUR,
+) -> Publication:
+    return Publication(Kind.MESSAGE, room, 1, offset, 0.0, at, "s", "u", "", weight, deadline, overflow, key)
 
 
-@pytest.mark.parametrize(("excess", "expected"), [(-1, False), (0, False), (1, True)])
+def shown(waiting: list[Item]) -> list[object]:
+    """Offsets of what waits, and in brackets how many are missed."""
+    return [
+        [item.count] if isinstance(item, Missed) else item.offset if isinstance(item, Publication) else item
+        for item in waiting
+    ]
+
+
+@pytest.mark.parametrize(("excess", "expected"), [(-1, True), (0, True), (1, False)])
 def test_octets_that_wait_are_held_to_their_limit(excess: int, expected: bool) -> None:
     waiting: list[Item] = [publication(40), publication(60 + excess)]
-    assert expected == Backlog().is_over(waiting, 0.0, 100 + 2 * PUBLICATION_OVERHEAD, HOUR)
+    assert expected == Backlog(100, HOUR, Drops()).admit(waiting, 0.0)
 
 
-@pytest.mark.parametrize(("age", "expected"), [(9.9, False), (10.0, False), (10.1, True)])
+@pytest.mark.parametrize(("age", "expected"), [(9.9, True), (10.0, True), (10.1, False)])
 def test_the_oldest_publication_tells_how_far_behind(age: float, expected: bool) -> None:
-    waiting: list[Item] = [
-        "a reply",
-        publication(1, published_at=5.0),
-        publication(1, published_at=5.0 + age),
-    ]
-    assert expected == Backlog().is_over(waiting, 5.0 + age, 1 << 20, 10.0)
+    waiting: list[Item] = ["a reply", publication(at=5.0), publication(at=5.0 + age)]
+    assert expected == Backlog(1 << 20, 10.0, Drops()).admit(waiting, 5.0 + age)
 
 
 def test_each_publication_counts_once_however_often_it_is_looked_at() -> None:
-    backlog = Backlog()
-    limit = 2 * (1 + PUBLICATION_OVERHEAD)
-    waiting: list[Item] = [publication(1)]
-    assert [False] * 3 == [backlog.is_over(waiting, 0.0, limit, HOUR) for _ in range(3)]
-    waiting.append(publication(1))
-    assert not backlog.is_over(waiting, 0.0, limit, HOUR)
-    waiting.append(publication(1))
-    assert backlog.is_over(waiting, 0.0, limit, HOUR)
+    backlog = Backlog(2, HOUR, Drops())
+    waiting: list[Item] = [publication()]
+    assert [True] * 3 == [backlog.admit(waiting, 0.0) for _ in range(3)]
+    waiting.append(publication())
+    assert backlog.admit(waiting, 0.0)
+    waiting.append(publication())
+    assert not backlog.admit(waiting, 0.0)
 
 
-def test_replies_of_its_own_are_not_counted() -> None:
-    waiting: list[Item] = ["a" * 1000, b"b" * 1000]
-    assert not Backlog().is_over(waiting, HOUR, 1, 1.0)
+def test_its_own_replies_and_the_history_it_asked_for_are_not_counted() -> None:
+    waiting: list[Item] = ["a" * 1000, b"b" * 1000, Replay(publication(1000, at=-HOUR))]
+    assert Backlog(1, 1.0, Drops()).admit(waiting, HOUR)
+    assert 3 == len(waiting)
+
+
+def test_oldest_go_until_three_quarters_are_left_and_their_note_stands_in_their_place() -> None:
+    drops = Drops()
+    waiting: list[Item] = ["reply", *(publication(10, overflow=OLDEST, offset=n) for n in range(1, 12))]
+    assert Backlog(100, HOUR, drops).admit(waiting, 0.0)
+    assert ["reply", [4], 5, 6, 7, 8, 9, 10, 11] == shown(waiting)
+    assert Drops(oldest=4) == drops
+
+
+def test_oldest_go_when_they_are_too_old() -> None:
+    waiting: list[Item] = [publication(at=at, overflow=OLDEST, offset=int(at)) for at in (1, 2, 3, 4, 11)]
+    assert Backlog(100, 10.0, Drops()).admit(waiting, 11.1)
+    assert [[3], 4, 11] == shown(waiting)
+
+
+def test_newest_go_while_there_is_no_place_and_each_gap_has_its_note() -> None:
+    drops = Drops()
+    backlog = Backlog(30, HOUR, drops)
+    waiting: list[Item] = [publication(10, overflow=NEWEST, offset=n) for n in range(1, 6)]
+    assert backlog.admit(waiting, 0.0)
+    assert [1, 2, 3, [2]] == shown(waiting)
+    waiting.append(publication(10, overflow=NEWEST, offset=6))
+    assert backlog.admit(waiting, 0.0)
+    assert [1, 2, 3, [3]] == shown(waiting)
+    # The client has read two.
+    del waiting[:2]
+    backlog.recount(waiting)
+    waiting += [publication(10, overflow=NEWEST, offset=n) for n in (7, 8, 9)]
+    assert backlog.admit(waiting, 0.0)
+    assert [3, [3], 7, 8, [1]] == shown(waiting)
+    assert Drops(newest=4) == drops
+
+
+def test_newest_go_while_the_oldest_is_too_old() -> None:
+    backlog = Backlog(100, 10.0, Drops())
+    waiting: list[Item] = [publication(at=0.0, overflow=NEWEST, offset=1)]
+    assert backlog.admit(waiting, 0.0)
+    for at in (10.0, 10.1, 20.0):
+        waiting.append(publication(at=at, overflow=NEWEST, offset=int(at)))
+        assert backlog.admit(waiting, at)
+    assert [1, 10, [2]] == shown(waiting)
+
+
+def test_newest_value_of_a_key_takes_the_place_of_the_one_before() -> None:
+    drops = Drops()
+    backlog = Backlog(100, HOUR, drops)
+    waiting: list[Item] = []
+    for offset, key in enumerate(["x", "y", "x", None, "y", "x", "z"], 1):
+        waiting.append(publication(overflow=CONFLATE, offset=offset, key=key))
+        assert backlog.admit(waiting, 0.0)
+    # Each is sent when its key's turn has come, not when it last changed.
+    assert [6, 5, [1], 4, [2], 7] == shown(waiting)
+    assert Drops(conflated=3) == drops
+
+
+def test_keys_of_two_rooms_are_two_keys() -> None:
+    waiting: list[Item] = [publication(overflow=CONFLATE, room=room, key="x") for room in "aab"]
+    assert Backlog(100, HOUR, Drops()).admit(waiting, 0.0)
+    assert 3 == len(waiting)
+
+
+def test_values_that_are_replaced_make_place_and_are_never_late() -> None:
+    backlog = Backlog(100, 10.0, Drops())
+    waiting: list[Item] = []
+    for number in range(1000):
+        waiting.append(publication(60, at=number, overflow=CONFLATE, key="x", offset=number))
+        assert backlog.admit(waiting, number)
+    assert [999, [999]] == shown(waiting)
+
+
+def test_too_many_keys_lose_the_oldest() -> None:
+    waiting: list[Item] = [publication(10, overflow=CONFLATE, key=str(n), offset=n) for n in range(11)]
+    assert Backlog(100, HOUR, Drops()).admit(waiting, 0.0)
+    assert [[4], 4, 5, 6, 7, 8, 9, 10] == shown(waiting)
+
+
+def test_what_may_be_dropped_goes_before_the_session_does() -> None:
+    drops = Drops()
+    waiting: list[Item] = [
+        *(publication(20, room="d", offset=n) for n in (1, 2)),
+        *(publication(20, overflow=NEWEST, room="n", offset=n) for n in (1, 2)),
+        publication(20, overflow=OLDEST, room="o", offset=1),
+        publication(41, room="d", offset=3),
+    ]
+    assert Backlog(100, HOUR, drops).admit(waiting, 0.0)
+    assert [1, 2, [1], [1], [1], 3] == shown(waiting)
+    assert Drops(oldest=1, newest=2) == drops
+    waiting.append(publication(20, room="d", offset=4))
+    backlog = Backlog(100, HOUR, drops)
+    assert not backlog.admit(waiting, 0.0)
+
+
+STRATEGY = st.sampled_from([DISCONNECT, OLDEST, NEWEST, CONFLATE])
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.integers(0, 2),
+            STRATEGY,
+            st.integers(1, 40),
+            st.sampled_from([None, "x", "y"]),
+            st.integers(0, 3),
+        ),
+        max_size=60,
+    )
+)
+def test_what_is_told_as_missed_is_exactly_what_is_not_there(
+    steps: list[tuple[int, Overflow, int, str | None, int]],
+) -> None:
+    """Each step publishes in a room, under its strategy; then the client may read some."""
+    drops, backlog = Drops(), Backlog(100, HOUR, Drops())
+    strategies = {room: strategy for room, strategy, *_ in reversed(steps)}
+    backlog = Backlog(100, HOUR, drops)
+    waiting: list[Item] = []
+    read: list[Item] = []
+    published: dict[str, int] = {}
+    for number, _, weight, key, reads in steps:
+        room, overflow = str(number), strategies[number]
+        published[room] = published.get(room, 0) + 1
+        waiting.append(
+            publication(
+                weight,
+                room=room,
+                overflow=overflow,
+                offset=published[room],
+                key=key if overflow is CONFLATE else None,
+            )
+        )
+        if not backlog.admit(waiting, 0.0):
+            assert any(isinstance(item, Publication) and item.overflow is DISCONNECT for item in waiting)
+            return
+        assert sum(item.weight for item in waiting if isinstance(item, Publication)) <= 100
+        if reads:
+            read += waiting[:reads]
+            del waiting[:reads]
+            backlog.recount(waiting)
+    for room, count in published.items():
+        told = [
+            item for item in read + waiting if isinstance(item, Publication | Missed) and item.room == room
+        ]
+        missed = sum(item.count for item in told if isinstance(item, Missed))
+        heard = [item.offset for item in told if isinstance(item, Publication)]
+        assert count == missed + len(heard)
+        assert len(heard) == len(set(heard))
+        if strategies[int(room)] is not CONFLATE:
+            assert_gaps_are_marked(told, count)
+    assert sum(item.count for item in read + waiting if isinstance(item, Missed)) == (
+        drops.oldest + drops.newest + drops.conflated
+    )
+
+
+def assert_gaps_are_marked(told: list[Publication | Missed], last: int) -> None:
+    position = 0
+    for item in told:
+        if isinstance(item, Missed):
+            position += item.count
+        else:
+            position += 1
+            assert position == item.offset
+    assert position == last
+
+
+@pytest.mark.parametrize("wrap", [lambda one: one, Replay], ids=["live", "replayed"])
+def test_what_is_past_its_deadline_is_left_out_with_a_note(wrap: Callable[[Publication], Item]) -> None:
+    drops = Drops()
+    items: list[Item] = [
+        "reply",
+        *(
+            wrap(publication(offset=n, deadline=deadline))
+            for n, deadline in enumerate([10.1, 9.9, 10.0, HOUR], 1)
+        ),
+        wrap(publication(room="b", deadline=1.0)),
+        wrap(publication(room="a", deadline=1.0)),
+    ]
+    kept = without_expired(items, 10.0, drops)
+    assert [items[0], items[1], items[4]] == [item for item in kept if not isinstance(item, Missed)]
+    notes = [(item.room, item.count) for item in kept if isinstance(item, Missed)]
+    assert ([("a", 2), ("b", 1), ("a", 1)], 4) == (notes, drops.expired)

@@ -8,9 +8,14 @@ from functools import partial
 import msgspec
 import pytest
 
-from server.hub import ANONYMOUS, MAX_NAME, Hub, Refusal, check_name
-from server.publication import Kind
+from server.hub import Hub
+from server.names import MAX_NAME, check_name
+from server.publication import PUBLICATION_OVERHEAD, Kind
+from server.refusal import Refusal
+from server.registry import ANONYMOUS
 from tests.stage import Carrier, Stage, refusal_of
+
+HISTORY_SECONDS = 300.0
 
 # Rooms. -----------------------------------------------------------------------------------------------------
 
@@ -18,44 +23,46 @@ from tests.stage import Carrier, Stage, refusal_of
 def test_room_lives_from_the_first_join_to_the_last_leave() -> None:
     stage = Stage()
     first, second = stage.connect("a"), stage.connect("b")
-    room = stage.hub.join(first, "general")
-    assert room is stage.hub.join(second, "general") is stage.hub.rooms["general"]
-    assert [first, second] == list(room.members)
-    stage.hub.leave(first, "general")
-    assert [second] == list(stage.hub.rooms["general"].members)
-    stage.hub.leave(second, "general")
-    assert {} == stage.hub.rooms
+    assert [1, 2] == [stage.hub.memberships.join(one, "general").members for one in (first, second)]
+    assert [first, second] == list(stage.room("general").members)
+    stage.hub.memberships.leave(first, "general")
+    assert [second] == list(stage.room("general").members)
+    stage.hub.memberships.leave(second, "general")
+    assert [] == stage.occupied
 
 
-def test_next_life_of_a_room_has_another_epoch_and_counts_from_1() -> None:
+def test_room_that_emptied_keeps_its_epoch_and_its_offset_for_a_while() -> None:
     stage = Stage()
     carrier = stage.connect("a")
     epochs: set[str] = set()
-    for _ in range(3):
-        room = stage.hub.join(carrier, "general")
-        epochs.add(room.epoch)
-        assert 1 == stage.hub.publish(carrier, "general", "hello").offset
-        stage.hub.leave(carrier, "general")
-    assert 3 == len(epochs)
+    for offset, absence in ((1, HISTORY_SECONDS - 1), (2, HISTORY_SECONDS), (1, 0)):
+        epochs.add(stage.hub.memberships.join(carrier, "general").epoch)
+        assert offset == stage.hub.publish(carrier, "general", "hello").offset
+        stage.hub.memberships.leave(carrier, "general")
+        stage.wait(absence)
+    assert 2 == len(epochs)
 
 
 def test_to_join_again_changes_nothing_and_is_within_every_limit() -> None:
     stage = Stage(max_rooms=1, max_rooms_per_session=1)
     carrier = stage.connect("a")
-    room = stage.hub.join(carrier, "general")
-    assert room is stage.hub.join(carrier, "general")
-    assert ([carrier], ["general"]) == (list(room.members), stage.hub.rooms_of(carrier))
-    stage.hub.leave(carrier, "general")
-    assert "not_a_member" == refusal_of(lambda: stage.hub.leave(carrier, "general"))
+    joined = stage.hub.memberships.join(carrier, "general")
+    assert joined == stage.hub.memberships.join(carrier, "general")
+    assert ([carrier], ["general"]) == (
+        list(stage.room("general").members),
+        stage.hub.memberships.of(carrier),
+    )
+    stage.hub.memberships.leave(carrier, "general")
+    assert "not_a_member" == refusal_of(lambda: stage.hub.memberships.leave(carrier, "general"))
 
 
 def test_rooms_of_a_session_stand_in_the_order_it_joined_them() -> None:
     stage = Stage()
     carrier = stage.connect("a")
     for name in ("c", "a", "b"):
-        stage.hub.join(carrier, name)
-    stage.hub.leave(carrier, "a")
-    assert ["c", "b"] == stage.hub.rooms_of(carrier)
+        stage.hub.memberships.join(carrier, name)
+    stage.hub.memberships.leave(carrier, "a")
+    assert ["c", "b"] == stage.hub.memberships.of(carrier)
 
 
 @pytest.mark.parametrize("limit", [1, 2, 100])
@@ -63,15 +70,15 @@ def test_as_many_rooms_as_a_session_may_be_in(limit: int) -> None:
     stage = Stage(max_rooms_per_session=limit)
     carrier, other = stage.connect("a"), stage.connect("b")
     for number in range(limit):
-        stage.hub.join(carrier, f"r{number}")
+        stage.hub.memberships.join(carrier, f"r{number}")
     with pytest.raises(Refusal, match=f"may be in {limit} rooms") as caught:
-        stage.hub.join(carrier, "more")
+        stage.hub.memberships.join(carrier, "more")
     assert "too_many_rooms" == caught.value.code
     # The limit is the session's: it made no room, and another one may join.
-    assert limit == len(stage.hub.rooms) == len(stage.hub.rooms_of(carrier))
-    stage.hub.join(other, "more")
-    stage.hub.leave(carrier, "r0")
-    stage.hub.join(carrier, "more")
+    assert limit == len(stage.hub.rooms) == len(stage.hub.memberships.of(carrier))
+    stage.hub.memberships.join(other, "more")
+    stage.hub.memberships.leave(carrier, "r0")
+    stage.hub.memberships.join(carrier, "more")
 
 
 @pytest.mark.parametrize("limit", [1, 2, 100])
@@ -79,17 +86,17 @@ def test_as_many_rooms_as_the_server_has_place_for(limit: int) -> None:
     stage = Stage(max_rooms=limit)
     carriers = [stage.connect(f"s{number}") for number in range(limit)]
     for number, carrier in enumerate(carriers):
-        stage.hub.join(carrier, f"r{number}")
+        stage.hub.memberships.join(carrier, f"r{number}")
     last = stage.connect("last")
     with pytest.raises(Refusal, match="no place for another room") as caught:
-        stage.hub.join(last, "more")
+        stage.hub.memberships.join(last, "more")
     assert "too_many_rooms" == caught.value.code
-    assert (limit, []) == (len(stage.hub.rooms), stage.hub.rooms_of(last))
+    assert (limit, []) == (len(stage.hub.rooms), stage.hub.memberships.of(last))
     # Those that exist may be joined, and one that ends makes place.
-    stage.hub.join(last, "r0")
-    stage.hub.leave(last, "r0")
-    stage.hub.leave(carriers[0], "r0")
-    stage.hub.join(last, "more")
+    stage.hub.memberships.join(last, "r0")
+    stage.hub.memberships.leave(last, "r0")
+    stage.hub.memberships.leave(carriers[0], "r0")
+    stage.hub.memberships.join(last, "more")
 
 
 def test_limits_are_those_of_the_design_unless_told_otherwise() -> None:
@@ -97,28 +104,28 @@ def test_limits_are_those_of_the_design_unless_told_otherwise() -> None:
     hub = Hub(stage.fanout, lambda: 0.0)
     carrier = Carrier("a", stage.dialect)
     for number in range(100):
-        hub.join(carrier, f"r{number}")
-    assert "too_many_rooms" == refusal_of(lambda: hub.join(carrier, "more"))
+        hub.memberships.join(carrier, f"r{number}")
+    assert "too_many_rooms" == refusal_of(lambda: hub.memberships.join(carrier, "more"))
 
 
 def test_who_leaves_a_room_without_being_in_it_is_told_so() -> None:
     stage = Stage()
     member, other = stage.connect("a"), stage.connect("b")
-    stage.hub.join(member, "general")
+    stage.hub.memberships.join(member, "general")
     for name in ("general", "nowhere", "", "\n"):
-        assert "not_a_member" == refusal_of(partial(stage.hub.leave, other, name))
-    assert [member] == list(stage.hub.rooms["general"].members)
+        assert "not_a_member" == refusal_of(partial(stage.hub.memberships.leave, other, name))
+    assert [member] == list(stage.room("general").members)
 
 
 def test_exit_ends_every_membership_and_once_more_does_nothing() -> None:
     stage = Stage()
     carrier, other = stage.connect("a", "alice"), stage.connect("b")
     for name in ("r1", "r2", "r3"):
-        stage.hub.join(carrier, name)
-    stage.hub.join(other, "r2")
+        stage.hub.memberships.join(carrier, name)
+    stage.hub.memberships.join(other, "r2")
     for _ in range(2):
         stage.hub.exit(carrier)
-        assert (["r2"], []) == (list(stage.hub.rooms), stage.hub.rooms_of(carrier))
+        assert (["r2"], []) == (stage.occupied, stage.hub.memberships.of(carrier))
         assert [other] == list(stage.hub.registry.all())
         assert [] == stage.hub.registry.of_user("alice")
 
@@ -126,11 +133,11 @@ def test_exit_ends_every_membership_and_once_more_does_nothing() -> None:
 def test_who_exited_is_not_kept() -> None:
     stage = Stage()
     other = stage.connect("b")
-    stage.hub.join(other, "general")
+    stage.hub.memberships.join(other, "general")
     carrier = stage.connect("a", "alice")
     kept = weakref.ref(carrier)
-    stage.hub.join(carrier, "general")
-    stage.hub.join(carrier, "mine")
+    stage.hub.memberships.join(carrier, "general")
+    stage.hub.memberships.join(carrier, "mine")
     stage.hub.publish(carrier, "general", "hello")
     stage.hub.direct(other, "hello", to_id="a")
     stage.end_turn()
@@ -150,13 +157,13 @@ def test_who_exited_is_not_kept() -> None:
 def test_publication_says_all_that_its_receivers_need() -> None:
     stage = Stage()
     carrier = stage.connect("s1")
-    stage.hub.join(carrier, "general")
+    stage.hub.memberships.join(carrier, "general")
     for offset in (1, 2):
         payload = msgspec.Raw(b'"hello"')
         sent = stage.hub.publish(carrier, "general", payload, "carol")
         assert (Kind.MESSAGE, "general", offset) == (sent.kind, sent.room, sent.offset)
         assert (offset, "s1", "carol") == (sent.id, sent.sender, sent.user)
-        assert (payload, 7) == (sent.payload, sent.size)
+        assert (payload, PUBLICATION_OVERHEAD + 7) == (sent.payload, sent.weight)
         assert (stage.unix_time, stage.now) == (sent.time, sent.published_at)
         stage.now += 1
         stage.unix_time += 1
@@ -172,8 +179,8 @@ def test_room_message_goes_to_all_members_the_sender_too_and_to_nobody_else() ->
     stage = Stage()
     sender, member, other = (stage.connect(id) for id in "abc")
     for carrier in (sender, member):
-        stage.hub.join(carrier, "general")
-    stage.hub.join(other, "elsewhere")
+        stage.hub.memberships.join(carrier, "general")
+    stage.hub.memberships.join(other, "elsewhere")
     stage.hub.publish(sender, "general", "hello")
     stage.end_turn()
     assert 1 == len(sender.heard) == len(member.heard)
@@ -184,30 +191,33 @@ def test_room_message_goes_to_all_members_the_sender_too_and_to_nobody_else() ->
 def test_anyone_here_may_publish_to_a_room() -> None:
     stage = Stage()
     member, other = stage.connect("a"), stage.connect("b")
-    stage.hub.join(member, "general")
+    stage.hub.memberships.join(member, "general")
     assert 1 == stage.hub.publish(other, "general", "hello").offset
     stage.end_turn()
     assert (1, 0) == (len(member.heard), len(other.heard))
 
 
-def test_publication_to_a_room_without_members_is_heard_by_nobody_and_makes_no_room() -> None:
-    stage = Stage(max_rooms=1)
+def test_publication_to_a_room_without_members_is_kept_for_who_joins_in_time() -> None:
+    stage = Stage()
     sender = stage.connect("a")
-    assert 0 == stage.hub.publish(sender, "nowhere", "hello").offset
-    assert ({}, []) == (stage.hub.rooms, stage.scheduled)
+    assert [1, 2] == [stage.hub.publish(sender, "nowhere", "hello").offset for _ in range(2)]
+    assert ([], []) == (stage.occupied, stage.scheduled)
+    stage.wait(HISTORY_SECONDS - 1)
+    assert 2 == stage.hub.memberships.join(sender, "nowhere").offset
+    assert 2 == len(stage.room("nowhere").history.replays)
 
 
 def test_who_joins_hears_what_comes_after_and_who_leaves_what_came_before() -> None:
     stage = Stage()
     sender, member = stage.connect("a"), stage.connect("b")
-    stage.hub.join(sender, "general")
+    stage.hub.memberships.join(sender, "general")
     for word in ("before", "between", "after"):
         # All in one turn, so that only the order of things tells them apart.
         stage.hub.publish(sender, "general", word)
         if word == "before":
-            stage.hub.join(member, "general")
+            stage.hub.memberships.join(member, "general")
         if word == "between":
-            stage.hub.leave(member, "general")
+            stage.hub.memberships.leave(member, "general")
     stage.end_turn()
     assert 3 == len(sender.heard)
     assert sender.heard[1:2] == member.heard
@@ -216,7 +226,7 @@ def test_who_joins_hears_what_comes_after_and_who_leaves_what_came_before() -> N
 def test_all_that_goes_to_one_session_keeps_its_order() -> None:
     stage = Stage()
     sender, member = stage.connect("a"), stage.connect("b")
-    stage.hub.join(member, "general")
+    stage.hub.memberships.join(member, "general")
     member.room_for = 0
     stage.hub.publish(sender, "general", "1")
     stage.hub.direct(sender, "2", to_id="b")
@@ -350,7 +360,7 @@ def test_message_under_another_name_is_refused_and_leaves_no_trace(
     stage = Stage()
     sender, member = stage.connect("s", proven), stage.connect("b", "bob")
     for carrier in (sender, member):
-        stage.hub.join(carrier, "general")
+        stage.hub.memberships.join(carrier, "general")
     assert code == refusal_of(lambda: say(stage, sender, claimed))
     assert [] == stage.scheduled
     # The next message is the first: neither the room nor the hub has a gap.
@@ -372,7 +382,7 @@ def test_proven_name_may_be_claimed_when_nobody_is_here_who_proved_it(say: Say) 
 def test_text_that_utf_8_cannot_hold_is_its_publishers_mistake_and_leaves_no_gap() -> None:
     stage = Stage()
     carrier = stage.connect("a")
-    stage.hub.join(carrier, "general")
+    stage.hub.memberships.join(carrier, "general")
     with pytest.raises(UnicodeEncodeError):
         stage.hub.publish(carrier, "general", "\ud800")
     sent = stage.hub.publish(carrier, "general", "hello")
@@ -454,9 +464,9 @@ def test_bad_name_whatever_stands_around_it(name: str) -> None:
 def test_names_are_held_to_their_bounds_at_every_door(bad: str) -> None:
     stage = Stage()
     carrier = stage.connect("a")
-    assert "invalid_name" == refusal_of(lambda: stage.hub.join(carrier, bad))
+    assert "invalid_name" == refusal_of(lambda: stage.hub.memberships.join(carrier, bad))
     assert "invalid_name" == refusal_of(lambda: stage.hub.publish(carrier, bad, "hello"))
-    assert {} == stage.hub.rooms
+    assert 0 == len(stage.hub.rooms)
 
 
 def test_refusal_is_a_sentence_and_never_as_long_as_what_it_refuses() -> None:
@@ -464,8 +474,8 @@ def test_refusal_is_a_sentence_and_never_as_long_as_what_it_refuses() -> None:
     carrier = stage.connect("a")
     long = "x" * 1_000_000
     for request in (
-        lambda: stage.hub.join(carrier, long),
-        lambda: stage.hub.leave(carrier, long),
+        lambda: stage.hub.memberships.join(carrier, long),
+        lambda: stage.hub.memberships.leave(carrier, long),
         lambda: stage.hub.publish(carrier, long, "hello"),
         lambda: stage.hub.broadcast(carrier, "hello", long),
         lambda: stage.hub.direct(carrier, "hello", to_id=long, to_user=long),

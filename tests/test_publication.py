@@ -3,7 +3,7 @@
 import msgspec
 import pytest
 
-from server.publication import Kind, Payload, Publication, size_of
+from server.publication import PUBLICATION_OVERHEAD, Kind, Payload, Publication, weight_of
 
 
 def publication(payload: Payload = "hello") -> Publication:
@@ -17,7 +17,7 @@ def publication(payload: Payload = "hello") -> Publication:
         sender="s1",
         user="alice",
         payload=payload,
-        size=size_of(payload),
+        weight=weight_of(payload),
     )
 
 
@@ -50,15 +50,15 @@ def test_two_equal_publications_are_two_messages() -> None:
     ],
 )
 def test_payload_counts_for_its_octets(payload: Payload, size: int) -> None:
-    assert size == size_of(payload)
+    assert PUBLICATION_OVERHEAD + size == weight_of(payload)
 
 
 def test_a_part_of_a_message_counts_for_itself_alone() -> None:
     whole = b'{"message":"hello","more":[1,2,3]}'
     parts = msgspec.json.decode(whole, type=dict[str, msgspec.Raw])
-    assert [7, 7] == [size_of(part) for part in parts.values()]
+    assert [PUBLICATION_OVERHEAD + 7] * 2 == [weight_of(part) for part in parts.values()]
 
 
 def test_a_text_that_utf_8_cannot_hold_is_its_publishers_mistake() -> None:
     with pytest.raises(UnicodeEncodeError):
-        size_of("\ud800")
+        weight_of("\ud800")

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from server.overflow import DISCONNECT, Overflow, Strategy
 from server.settings import Settings, SettingsError, load
 
 KIB, MIB, GIB = 1 << 10, 1 << 20, 1 << 30
@@ -36,16 +37,31 @@ OPTIONS = [
     ("byte_rate", 4 * MIB, "1 MiB", '"1 MiB"', MIB),
     ("max_rooms_per_connection", 100, "3", "3", 3),
     ("max_rooms", 100_000, "10", "10", 10),
+    ("history_messages", 100, "0", "0", 0),
+    ("history_seconds", 300.0, "60", "60", 60.0),
+    ("history_bytes", MIB, "64KiB", '"64KiB"', 64 * KIB),
+    ("history_total_bytes", 256 * MIB, "1GiB", '"1GiB"', GIB),
+    ("presence_interval", 1.0, "0.5", "0.5", 0.5),
     ("ping_interval", 30.0, "0", "0", 0.0),
     ("pong_timeout", 20.0, "5", "5", 5.0),
     ("write_high_water", 64 * KIB, "1GiB", '"1GiB"', GIB),
     ("write_low_water", 16 * KIB, "0", "0", 0),
+    ("slow_readers", DISCONNECT, "conflate:a.b", '"conflate:a.b"', Overflow(Strategy.CONFLATE, ("a", "b"))),
+    (
+        "slow_readers_by_room",
+        (),
+        "Log.>=drop-oldest, a=b.*=drop-newest",
+        '["Log.>=drop-oldest", "a=b.*=drop-newest"]',
+        (("Log.>", Overflow(Strategy.DROP_OLDEST)), ("a=b.*", Overflow(Strategy.DROP_NEWEST))),
+    ),
     ("max_queue_bytes", MIB, "100", "100", 100),
     ("max_queue_seconds", 10.0, "0.5", "0.5", 0.5),
     ("socket_send_buffer", 0, "4KiB", '"4KiB"', 4 * KIB),
     ("compression", True, "off", "false", False),
     ("compression_context_takeover", False, "TRUE", "true", True),
     ("compression_threshold", 128, "0", "0", 0),
+    ("app", "", "docs.example_app:app", '"docs.example_app:app"', "docs.example_app:app"),
+    ("hook_timeout", 5.0, "1", "1", 1.0),
     ("loop", "auto", "asyncio", '"asyncio"', "asyncio"),
     ("log_level", "info", "debug", '"debug"', "debug"),
     ("close_timeout", 10.0, "1", "1", 1.0),
@@ -188,10 +204,26 @@ COUNTS = [
     "max_rooms_per_connection",
     "max_rooms",
 ]
-COUNTS_OR_ZERO = ["max_connections", "message_rate", "frame_rate"]
-SIZES = ["max_head", "max_target", "max_message_size", "max_queue_bytes"]
+COUNTS_OR_ZERO = ["max_connections", "message_rate", "frame_rate", "history_messages"]
+SIZES = [
+    "max_head",
+    "max_target",
+    "max_message_size",
+    "history_bytes",
+    "history_total_bytes",
+    "max_queue_bytes",
+]
 SIZES_OR_ZERO = ["byte_rate", "socket_send_buffer", "compression_threshold"]
-TIMES = ["handshake_timeout", "pong_timeout", "max_queue_seconds", "close_timeout", "drain_timeout"]
+TIMES = [
+    "handshake_timeout",
+    "history_seconds",
+    "presence_interval",
+    "pong_timeout",
+    "max_queue_seconds",
+    "hook_timeout",
+    "close_timeout",
+    "drain_timeout",
+]
 
 # name, refused below, least, most, refused above
 LIMITS = [
@@ -419,4 +451,4 @@ def test_help_fits_80_columns(help_lines: list[str]) -> None:
 def test_help_is_grouped(help_lines: list[str]) -> None:
     groups = [field.metadata["group"] + ":" for field in fields(Settings) if field.metadata.get("group")]
     assert groups == [line for line in help_lines if line in groups]
-    assert len(groups) == len(set(groups)) == 7
+    assert len(groups) == len(set(groups)) == 8

@@ -21,6 +21,7 @@ class Counting:
         self.encoded.append(item)
         if isinstance(item, Publication):
             item = str(item.payload)
+        assert isinstance(item, str | bytes)
         return (self.prefix + item).encode() if isinstance(item, str) else item
 
 

@@ -7,7 +7,7 @@ from typing import Final
 from rfc6455 import DeflateOptions
 
 from ..client import Options
-from ..settings import parse_bytes
+from ..kinds import parse_bytes
 
 DESCRIPTION: Final = """\
 Connect to a WebSocket: each line of standard input is sent as a message, each

@@ -2,7 +2,7 @@
 
 from typing import final
 
-from ..publication import Publication
+from ..publication import Shared
 from ..session import Session
 from ..tick import Message
 
@@ -20,7 +20,7 @@ class EchoDialect:
         """Send it back."""
         session.send(message)
 
-    def encode(self, publication: Publication) -> Message:
+    def encode(self, item: Shared) -> Message:
         """Never asked for: nothing is published to a session that isn't in the hub."""
         raise NotImplementedError
 

@@ -5,116 +5,25 @@ the same `ref`. The client is sent objects with a `type`. `docs/rooms.md` has th
 """
 
 import base64
-from typing import Final, final
+from itertools import islice
+from typing import Final, TypeVar, final
 
 import msgspec
-from msgspec import UNSET, Raw, Struct, UnsetType
+from msgspec import UNSET, Raw, UnsetType
 
-from ..hub import Hub, Refusal
-from ..publication import Publication
+from ..hub import AlreadyPublished, Hub
+from ..memberships import Position
+from ..presence import Change, Member, PresenceDiff
+from ..publication import Missed, Publication, Replay, Shared
+from ..refusal import Refusal
 from ..session import Session
 from ..tick import Message
+from . import rooms_schema as schema
 
-Ref = str | int
-
-
-class _Action(Struct, tag_field="action", kw_only=True):
-    ref: Ref | UnsetType = UNSET
-
-
-class Join(_Action, tag="join"):
-    room: str
-
-
-class Leave(_Action, tag="leave"):
-    room: str
-
-
-class SendMessage(_Action, tag="message"):
-    room: str
-    message: Raw
-    user: str | None = None
-
-
-class Broadcast(_Action, tag="broadcast"):
-    message: Raw
-    user: str | None = None
-    echo: bool = False
-
-
-class Receiver(Struct):
-    id: str | None = None
-    user: str | None = None
-
-
-class Direct(_Action, tag="direct"):
-    to: Receiver | str
-    message: Raw
-    user: str | None = None
-
-
-class Ping(_Action, tag="ping"):
-    pass
-
-
-class _Answer(Struct, tag_field="type", kw_only=True):
-    ref: Ref | UnsetType = UNSET
-
-
-class Welcome(_Answer, tag="welcome"):
-    id: str
-
-
-class Joined(_Answer, tag="joined", kw_only=True):
-    status: str = "joined"
-    room: str
-    members: int
-    epoch: str
-    offset: int
-    recovered: bool = False
-
-
-class Left(_Answer, tag="left"):
-    room: str
-
-
-class Ack(_Answer, tag="ack"):
-    room: str | UnsetType = UNSET
-    offset: int | UnsetType = UNSET
-
-
-class Pong(_Answer, tag="pong"):
-    pass
-
-
-class Error(_Answer, tag="error"):
-    code: str
-    message: str
-
-
-class _Ref(Struct):
-    """As much of a message as an error's answer needs."""
-
-    ref: Ref | UnsetType = UNSET
-
-
-class Published(Struct, kw_only=True, omit_defaults=True, rename={"sender": "from"}):
-    """A publication on the wire."""
-
-    type: str
-    room: str = ""
-    user: str
-    message: Raw | str
-    encoding: str = ""
-    sender: str
-    offset: int = 0
-    time: float
-
+A = TypeVar("A", bound=schema.Action)
 
 # Characters of a reason: it may quote what the client sent, which is as long as the client likes.
 MAX_REASON: Final = 200
-
-_ACTIONS: Final = Join | Leave | SendMessage | Broadcast | Direct | Ping
 
 
 @final
@@ -125,96 +34,224 @@ class RoomsDialect:
 
     def __init__(self, hub: Hub) -> None:
         self._hub = hub
-        self._decoder: msgspec.json.Decoder[Join | Leave | SendMessage | Broadcast | Direct | Ping] = (
-            msgspec.json.Decoder(_ACTIONS)
-        )
-        self._ref_decoder = msgspec.json.Decoder(_Ref)
+        self._memberships = hub.memberships
+        self._decoder: msgspec.json.Decoder[schema.Builtin] = msgspec.json.Decoder(schema.Builtin)
+        self._ref_decoder = msgspec.json.Decoder(schema.JustRef)
         self._encoder = msgspec.json.Encoder()
 
     def connected(self, session: Session) -> None:
         """Greet the session with its id."""
         self._hub.enter(session)
-        self._answer(session, Welcome(id=session.id))
+        self.answer(session, schema.Welcome(id=session.id, token=self._hub.registry.token_of(session)))
 
     def receive(self, session: Session, message: Message) -> None:
         """Perform an action, and answer it."""
+        action = self.decode(session, message, self._decoder)
+        if action is not None:
+            self.perform(session, action)
+
+    def decode(self, session: Session, message: Message, decoder: msgspec.json.Decoder[A]) -> A | None:
+        """Read an action, or say why it is none."""
         if isinstance(message, bytes):
-            self._answer(session, Error(code="unsupported_data", message="Send JSON as text."))
-            return
+            self.answer(session, schema.Error(code="unsupported_data", message="Send JSON as text."))
+            return None
         try:
-            action = self._decoder.decode(message)
+            return decoder.decode(message)
         except msgspec.ValidationError as error:
             reason = shorten(str(error))
-            self._answer(session, Error(code="invalid_message", message=reason, ref=self._ref(message)))
-            return
+            self.answer(session, schema.Error(code="invalid_message", message=reason), self._ref(message))
         except (msgspec.DecodeError, RecursionError):
-            self._answer(session, Error(code="invalid_json", message="Invalid JSON"))
-            return
-        try:
-            answer = self._perform(session, action)
-        except Refusal as refusal:
-            answer = Error(code=refusal.code, message=str(refusal))
-        if answer is not None:
-            answer.ref = action.ref
-            self._answer(session, answer)
+            self.answer(session, schema.Error(code="invalid_json", message="Invalid JSON"))
+        return None
 
-    def encode(self, publication: Publication) -> Message:
-        """Write a publication as JSON."""
-        payload, encoding = publication.payload, ""
-        if not isinstance(payload, Raw | str):
-            payload, encoding = base64.b64encode(payload).decode("ascii"), "base64"
-        published = Published(
-            type=publication.kind.value,
-            room=publication.room,
-            user=publication.user,
-            message=payload,
-            encoding=encoding,
-            sender=publication.sender,
-            offset=publication.offset,
-            time=publication.time,
-        )
-        return self._encoder.encode(published).decode()
+    def perform(self, session: Session, action: schema.Action) -> None:
+        """Do what is asked for, and answer it."""
+        try:
+            self._perform(session, action)
+        except AlreadyPublished as again:
+            place = again.place
+            offset = place.offset if place.room else UNSET
+            self.acknowledge(session, action, schema.Ack(room=place.room, offset=offset, duplicate=True))
+        except Refusal as refusal:
+            self.refused(session, action, refusal)
+
+    def refused(self, session: Session, action: schema.Action, refusal: Refusal) -> None:
+        """Say why an action isn't performed."""
+        self.answer(session, schema.Error(code=refusal.code, message=str(refusal)), action.ref)
+
+    def encode(self, item: Shared) -> Message | None:
+        """Write what is shared as JSON."""
+        told: schema.Published | schema.PresenceChanged | schema.Missing
+        match item:
+            case Publication():
+                told = _published(item)
+            case Replay():
+                told = _published(item.publication)
+            case PresenceDiff():
+                told = _changed(item)
+            case Missed():
+                told = schema.Missing(room=item.room, count=item.count)
+            case _:
+                return None
+        return self._encoder.encode(told).decode()
 
     def refuse(self, session: Session, code: str, reason: str) -> None:
         """Say which limit was passed."""
-        self._answer(session, Error(code=code, message=reason))
+        self.answer(session, schema.Error(code=code, message=reason))
 
     def disconnected(self, session: Session, code: int) -> None:
         """Leave the hub."""
         self._hub.exit(session)
 
-    def _perform(
-        self, session: Session, action: Join | Leave | SendMessage | Broadcast | Direct | Ping
-    ) -> _Answer | None:
+    def _perform(self, session: Session, action: schema.Action) -> None:
         match action:
-            # The payload is copied: else what waits for a reader would hold all of its sender's message.
-            case SendMessage():
-                sent = self._hub.publish(session, action.room, action.message.copy(), action.user)
-                # Who gave no `ref` waits for no answer.
-                return None if action.ref is UNSET else Ack(room=action.room, offset=sent.offset)
-            case Join():
-                room = self._hub.join(session, action.room)
-                return Joined(room=room.name, members=len(room.members), epoch=room.epoch, offset=room.offset)
-            case Leave():
-                self._hub.leave(session, action.room)
-                return Left(room=action.room)
-            case Broadcast():
-                self._hub.broadcast(session, action.message.copy(), action.user, echo=action.echo)
-            case Direct():
-                to = Receiver(id=action.to) if isinstance(action.to, str) else action.to
-                self._hub.direct(session, action.message.copy(), action.user, to_id=to.id, to_user=to.user)
-            case Ping():
-                return Pong()
-        return None if action.ref is UNSET else Ack()
+            case schema.SendMessage():
+                self._publish(session, action)
+            case schema.Broadcast():
+                self._broadcast(session, action)
+            case schema.Direct():
+                self._direct(session, action)
+            case schema.Join():
+                self._join(session, action)
+            case schema.Leave():
+                self._memberships.leave(session, action.room)
+                self.answer(session, schema.Left(room=action.room), action.ref)
+            case schema.State():
+                self._memberships.set_state(session, action.room, _state(action.state))
+                self.acknowledge(session, action, schema.Ack(room=action.room))
+            case schema.Presence():
+                self._tell_members(session, action)
+            case schema.History():
+                self._tell_history(session, action)
+            case schema.Resume():
+                self._hub.registry.resume(session, action.token)
+                self.answer(session, schema.Resumed(), action.ref)
+            case schema.Ping():
+                self.answer(session, schema.Pong(), action.ref)
 
-    def _ref(self, message: str) -> Ref | UnsetType:
+    def _publish(self, session: Session, action: schema.SendMessage) -> None:
+        sent = self._hub.publish(
+            session,
+            action.room,
+            # A copy: else what waits for a reader would hold all of its sender's message.
+            action.message.copy(),
+            action.user,
+            echo=action.echo,
+            id=action.id,
+            ttl=action.ttl,
+        )
+        self.acknowledge(session, action, schema.Ack(room=sent.room, offset=sent.offset))
+
+    def _broadcast(self, session: Session, action: schema.Broadcast) -> None:
+        self._hub.broadcast(
+            session, action.message.copy(), action.user, echo=action.echo, id=action.id, ttl=action.ttl
+        )
+        self.acknowledge(session, action, schema.Ack())
+
+    def _direct(self, session: Session, action: schema.Direct) -> None:
+        to = schema.Receiver(id=action.to) if isinstance(action.to, str) else action.to
+        self._hub.direct(
+            session,
+            action.message.copy(),
+            action.user,
+            to_id=to.id,
+            to_user=to.user,
+            id=action.id,
+            ttl=action.ttl,
+        )
+        self.acknowledge(session, action, schema.Ack())
+
+    def _join(self, session: Session, action: schema.Join) -> None:
+        since = action.since
+        joined = self._memberships.join(
+            session,
+            action.room,
+            since=Position(since.epoch, since.offset) if since else None,
+            user=action.user,
+            state=_state(action.state),
+            hears_presence=action.presence,
+        )
+        answer = schema.Joined(
+            room=action.room,
+            members=joined.members,
+            users=joined.users,
+            epoch=joined.epoch,
+            offset=joined.offset,
+            recovered=joined.recovered,
+        )
+        self.answer(session, answer, action.ref)
+        self._hub.replay(session, joined.missed)
+
+    def _tell_members(self, session: Session, action: schema.Presence) -> None:
+        room = self._memberships.room_of(session, action.room)
+        if action.by_user:
+            people = [
+                schema.Person(user=user, sessions=count) for user, count in room.users_here(action.limit)
+            ]
+        else:
+            people = [_person(member) for member in islice(room.members.values(), action.limit)]
+        answer = schema.Members(room=room.name, count=len(room.members), users=room.users, members=people)
+        self.answer(session, answer, action.ref)
+
+    def _tell_history(self, session: Session, action: schema.History) -> None:
+        room = self._memberships.room_of(session, action.room)
+        replays = self._memberships.history(room, action.limit)
+        messages = [_published(replay.publication) for replay in replays]
+        answer = schema.Messages(room=room.name, epoch=room.epoch, offset=room.offset, messages=messages)
+        self.answer(session, answer, action.ref)
+
+    def _ref(self, message: str) -> schema.Ref | UnsetType:
         try:
             return self._ref_decoder.decode(message).ref
         except (msgspec.DecodeError, RecursionError):
             return UNSET
 
-    def _answer(self, session: Session, answer: _Answer) -> None:
+    def acknowledge(self, session: Session, action: schema.Action, ack: schema.Answer) -> None:
+        """Say that it is done; who gave no `ref` waits for no answer."""
+        if action.ref is not UNSET:
+            self.answer(session, ack, action.ref)
+
+    def answer(self, session: Session, answer: schema.Answer, ref: schema.Ref | UnsetType = UNSET) -> None:
+        """Tell a client what concerns it alone."""
+        answer.ref = ref
         session.send(self._encoder.encode(answer).decode())
+
+
+def _published(publication: Publication) -> schema.Published:
+    payload, encoding = publication.payload, ""
+    if not isinstance(payload, Raw | str):
+        payload, encoding = base64.b64encode(payload).decode("ascii"), "base64"
+    return schema.Published(
+        type=publication.kind.value,
+        room=publication.room,
+        user=publication.user,
+        message=payload,
+        encoding=encoding,
+        sender=publication.sender,
+        offset=publication.offset,
+        time=publication.time,
+    )
+
+
+def _changed(diff: PresenceDiff) -> schema.PresenceChanged:
+    if diff.changes is None:
+        return schema.PresenceChanged(room=diff.room, count=diff.count, users=diff.users, truncated=True)
+    return schema.PresenceChanged(
+        room=diff.room,
+        count=diff.count,
+        users=diff.users,
+        joined=[_person(member) for member in diff.changes[Change.JOINED]],
+        left=[_person(member) for member in diff.changes[Change.LEFT]],
+        changed=[_person(member) for member in diff.changes[Change.CHANGED]],
+    )
+
+
+def _person(member: Member) -> schema.Person:
+    return schema.Person(id=member.id, user=member.user, state=member.state)
+
+
+def _state(given: Raw) -> Raw | None:
+    return None if bytes(given) in (b"", b"null") else given.copy()
 
 
 def shorten(reason: str) -> str:

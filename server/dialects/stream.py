@@ -8,7 +8,7 @@ from typing import Any, Final, Self, final
 
 from msgspec import Raw
 
-from ..publication import Publication
+from ..publication import Publication, Replay, Shared
 from ..session import Session, SessionClosed
 from ..tick import Message
 
@@ -120,8 +120,11 @@ class Stream:
         self._wake()
 
     @staticmethod
-    def encode(publication: Publication) -> Message:
+    def encode(item: Shared) -> Message | None:
         """Hand on what was published, as it is; the same for all streams, so it knows none."""
+        publication = item.publication if isinstance(item, Replay) else item
+        if not isinstance(publication, Publication):
+            return None
         payload = publication.payload
         return bytes(payload).decode() if isinstance(payload, Raw) else payload
 

@@ -1,0 +1,129 @@
+"""Kinds of options: how help names a value, what an error asks for, how it is read and shown."""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Annotated, Any, Final, Literal, final, get_args
+
+from .overflow import Overflow
+
+KIB: Final = 1 << 10
+MIB: Final = 1 << 20
+UNITS: Final = {"GiB": 1 << 30, "MiB": MIB, "KiB": KIB}
+YES: Final = ("true", "on", "yes", "1")
+NO: Final = ("false", "off", "no", "0")
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """One kind of value: how help names it, what an error asks for, how it is read and shown."""
+
+    metavar: str
+    expected: str
+    toml: tuple[type, ...]  # what the file may hold; lists are of strings
+    parse: Callable[[str], object]  # raises ValueError
+    show: Callable[[Any], str] = str
+    limits: tuple[float, float] | None = None
+
+
+def parse_bytes(text: str) -> int:
+    match = re.fullmatch(r"(-?[0-9]{1,18}) ?(KiB|MiB|GiB)?", text)
+    if match is None:
+        raise ValueError(text)
+    return int(match[1]) * UNITS.get(match[2], 1)
+
+
+def show_bytes(value: int) -> str:
+    for unit, size in UNITS.items():
+        if value and value % size == 0:
+            return f"{value // size}{unit}"
+    return str(value)
+
+
+def parse_switch(text: str) -> bool:
+    word = text.lower()
+    if word not in YES + NO:
+        raise ValueError(text)
+    return word in YES
+
+
+def matching(pattern: str) -> Callable[[str], str]:
+    def parse(text: str) -> str:
+        if not re.fullmatch(pattern, text):
+            raise ValueError(text)
+        return text
+
+    return parse
+
+
+def list_of(metavar: str, expected: str, pattern: str) -> Kind:
+    parse = matching(pattern)
+    return Kind(
+        metavar + ",...",
+        "a list of " + expected,
+        (list,),
+        # Hosts and origins are compared in lower case.
+        lambda text: tuple(parse(item.strip().lower()) for item in text.split(",") if item.strip()),
+        lambda items: ", ".join(items) or "none",
+    )
+
+
+def one_of(words: object) -> Kind:
+    choices = get_args(words)
+    return Kind("|".join(choices), "one of " + ", ".join(choices), (str,), matching("|".join(choices)))
+
+
+def parse_rules(text: str) -> tuple[tuple[str, Overflow], ...]:
+    rules: list[tuple[str, Overflow]] = []
+    for item in filter(None, map(str.strip, text.split(","))):
+        pattern, _, policy = item.rpartition("=")
+        if not pattern:
+            raise ValueError(text)
+        rules.append((pattern, Overflow.parse(policy)))
+    return tuple(rules)
+
+
+def show_rules(rules: tuple[tuple[str, Overflow], ...]) -> str:
+    return ", ".join(f"{pattern}={overflow}" for pattern, overflow in rules) or "none"
+
+
+WHOLE: Final = "a whole number"
+TIME: Final = "a number of seconds"
+SIZE: Final = "a size such as 65536, 64KiB or 1MiB"
+ORIGIN: Final = r"\*|null|[a-z][a-z0-9+.-]*://[^\s/?#@*]+"
+ORIGINS: Final = "origins such as https://example.com:8443, null or *"
+NAME: Final = r"[a-z0-9_.-]+|\[[0-9a-f:.]+\]"
+POLICIES: Final = "disconnect, drop-oldest, drop-newest or conflate:PATH"
+NAMES: Final = "hosts without ports, such as example.com or [::1]"
+
+# An empty host would listen on every interface; who wants that says 0.0.0.0 or ::.
+Host = Annotated[str, Kind("HOST", "a name or an address", (str,), matching(r"\S+"))]
+Port = Annotated[int, Kind("PORT", WHOLE, (int,), int, limits=(1, 65_535))]
+Count = Annotated[int, Kind("N", WHOLE, (int,), int, limits=(1, 1_000_000_000))]
+Bytes = Annotated[int, Kind("BYTES", SIZE, (int, str), parse_bytes, show_bytes, limits=(1, 1 << 30))]
+Seconds = Annotated[
+    float, Kind("SECONDS", TIME, (int, float), float, "{:.15g}".format, limits=(0.001, 86_400))
+]
+Switch = Annotated[
+    bool, Kind("true|false", "true or false", (bool,), parse_switch, lambda on: str(on).lower())
+]
+Origins = Annotated[tuple[str, ...], list_of("ORIGIN", ORIGINS, ORIGIN)]
+Hosts = Annotated[tuple[str, ...], list_of("HOST", NAMES, NAME)]
+SlowReaders = Annotated[Overflow, Kind("POLICY", POLICIES, (str,), Overflow.parse, str, limits=None)]
+SlowReadersByRoom = Annotated[
+    tuple[tuple[str, Overflow], ...],
+    Kind("PATTERN=POLICY,...", "a list of PATTERN=POLICY", (list,), parse_rules, show_rules),
+]
+Module = Annotated[
+    str,
+    Kind(
+        "MODULE",
+        "a module such as mypackage.chat",
+        (str,),
+        matching(r"[\w.]+(:\w+)?"),
+        lambda name: name or "none",
+    ),
+]
+Loop = Literal["auto", "uvloop", "asyncio"]
+LogLevel = Literal["debug", "info", "warning", "error"]

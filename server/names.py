@@ -1,0 +1,65 @@
+"""Names of rooms and users: what they may be made of, and the patterns that stand for many rooms."""
+
+import unicodedata
+from typing import Final
+
+from .refusal import Refusal
+
+MAX_NAME: Final = 128
+# Words of a pattern, which bounds the ways in which one name can be matched.
+MAX_WORDS: Final = 16
+# In the place of a word: any one, and any one or more at the end.
+ANY_WORD: Final = "*"
+ANY_REST: Final = ">"
+# Controls, lone surrogates, line and paragraph separators.
+_UNFIT: Final = frozenset({"Cc", "Cs", "Zl", "Zp"})
+# Marks, embeddings, overrides and isolates, by which a name could pass for another.
+_BIDIRECTIONAL: Final = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+
+
+def check_name(what: str, name: str) -> None:
+    """Hold a room's or a user's name to its bounds. Raises Refusal."""
+    if not name or len(name.encode(errors="replace")) > MAX_NAME:
+        raise Refusal("invalid_name", f"A {what}'s name has 1 to {MAX_NAME} bytes of UTF-8.")
+    # Nothing unfit is printable; what else isn't, such as the joiner in an emoji, is looked at in turn.
+    if name.isprintable():
+        return
+    if any(character in _BIDIRECTIONAL or unicodedata.category(character) in _UNFIT for character in name):
+        raise Refusal("invalid_name", f"A {what}'s name has no control or bidirectional characters.")
+
+
+def check_room(name: str) -> None:
+    """Hold the name of one room to its bounds. Raises Refusal."""
+    check_name("room", name)
+    if is_pattern(name):
+        raise Refusal("invalid_name", f"{name!r} stands for many rooms; name one.")
+
+
+def is_pattern(name: str) -> bool:
+    """Tell whether a name stands for many rooms, such as `sensors.*` or `sensors.>`."""
+    # Most names have neither character, so they needn't be cut into words.
+    if ANY_WORD not in name and ANY_REST not in name:
+        return False
+    return any(word in (ANY_WORD, ANY_REST) for word in name.split("."))
+
+
+def check_pattern(pattern: str) -> None:
+    """Hold a pattern to its bounds. Raises Refusal."""
+    check_name("room", pattern)
+    words = pattern.split(".")
+    if ANY_REST in words[:-1]:
+        raise Refusal("invalid_name", f"In a pattern {ANY_REST} stands at the end.")
+    if len(words) > MAX_WORDS:
+        raise Refusal("invalid_name", f"A pattern has up to {MAX_WORDS} words.")
+
+
+def matches(pattern: str, name: str) -> bool:
+    """Tell whether a pattern, or a plain name, stands for that room."""
+    wanted = pattern.split(".")
+    words = name.split(".")
+    if wanted[-1] == ANY_REST and len(words) >= len(wanted):
+        wanted.pop()
+        words = words[: len(wanted)]
+    return len(wanted) == len(words) and all(
+        one in (ANY_WORD, word) for one, word in zip(wanted, words, strict=True)
+    )
