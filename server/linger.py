@@ -10,7 +10,8 @@ from typing import Final, Protocol, final
 
 from .context import Context
 
-# Octets that are discarded before the peer is taken for one that never ends.
+# Octets that are discarded before the peer is taken for one that never ends, besides those of a message of
+# the largest size: who sends one too large may see why only when it is sent.
 MAX_DISCARDED: Final = 1 << 20
 
 
@@ -25,13 +26,13 @@ class Owner(Protocol):
 class Linger(asyncio.Protocol):
     """Takes over a transport whose last octets are written, and hands its end back to the owner."""
 
-    __slots__ = ("_context", "_discarded", "_owner", "_transport")
+    __slots__ = ("_context", "_discardable", "_owner", "_transport")
 
     def __init__(self, transport: asyncio.Transport, owner: Owner, context: Context) -> None:
         self._transport = transport
         self._owner = owner
         self._context = context
-        self._discarded = 0
+        self._discardable = context.settings.max_message_size + MAX_DISCARDED
         context.closings.add(self, context.clock())
         transport.set_protocol(self)
         if transport.is_closing():
@@ -44,8 +45,8 @@ class Linger(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Discard it."""
-        self._discarded += len(data)
-        if self._discarded > MAX_DISCARDED:
+        self._discardable -= len(data)
+        if self._discardable < 0:
             self._transport.abort()
 
     def eof_received(self) -> None:

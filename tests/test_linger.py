@@ -65,10 +65,10 @@ async def test_peer_that_has_reset_the_connection_is_no_fault() -> None:
 
 
 @pytest.mark.parametrize(("excess", "end"), [(-1, ""), (0, ""), (1, "aborted")])
-async def test_discards_up_to_its_limit(excess: int, end: str) -> None:
-    transport, _, _ = lingering()
-    transport.receive(bytes(MAX_DISCARDED // 2))
-    transport.receive(bytes(MAX_DISCARDED // 2 + excess))
+async def test_discards_a_whole_message_and_up_to_its_limit(excess: int, end: str) -> None:
+    transport, _, service = lingering()
+    transport.receive(bytes(service.settings.max_message_size))
+    transport.receive(bytes(MAX_DISCARDED + excess))
     assert end == transport.end
 
 
