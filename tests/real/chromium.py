@@ -40,6 +40,8 @@ def browser(profile: Path) -> Iterator[Chrome]:
     options.binary_location = BROWSER
     for flag in (*_FLAGS, f"--user-data-dir={profile}"):
         options.add_argument(flag)
+    # Else it opens connections that it may never use.
+    options.add_experimental_option("prefs", {"net.network_prediction_options": 2})
     options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
     chrome = Chrome(options, ChromeService(DRIVER))
     try:
