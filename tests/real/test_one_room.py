@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import shutil
 import subprocess
 from pathlib import Path
 from typing import Any, Final
@@ -11,12 +10,11 @@ import pytest
 from selenium.webdriver.common.by import By
 from websockets.asyncio.client import connect
 
-from ..conftest import ServerProcess, require
+from ..conftest import ServerProcess
 from .chromium import browser, enter, say, wait_until_shown
+from .node import node_with_ws
 
 pytestmark = pytest.mark.real
-
-NODE: Final = shutil.which("node")
 
 NODE_CLIENT: Final = """
 const WebSocket = require("ws");
@@ -31,13 +29,6 @@ socket.on("message", (data, isBinary) => {
 });
 socket.on("close", (code) => process.exit(code === 1000 ? 0 : 1));
 """
-
-
-def has_ws() -> bool:
-    return (
-        NODE is not None
-        and 0 == subprocess.run([NODE, "-e", "require('ws')"], capture_output=True).returncode
-    )
 
 
 async def python_client(url: str, until: str) -> list[Any]:
@@ -60,12 +51,11 @@ async def python_client(url: str, until: str) -> list[Any]:
 
 
 def test_clients_of_three_makes_hear_each_other(server: ServerProcess, tmp_path: Path) -> None:
-    require(has_ws(), "needs Node with the package ws in NODE_PATH")
-    assert NODE is not None
     url = f"ws://127.0.0.1:{server.port}/ws"
+    command = [node_with_ws(), "-e", NODE_CLIENT, url]
     with browser(tmp_path) as chrome:
         enter(chrome, server.url, "page", "kitchen")
-        node = subprocess.Popen([NODE, "-e", NODE_CLIENT, url], stdout=subprocess.PIPE, text=True)
+        node = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         wait_until_shown(chrome, "#messages .theirs .text", "from ws")
 
         async def speak_and_listen() -> list[Any]:
