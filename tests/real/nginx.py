@@ -1,0 +1,111 @@
+"""nginx as docs/nginx.conf sets it up, in front of `python -m server`."""
+
+import os
+import re
+import shutil
+import socket
+import ssl
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final, final
+
+from ..conftest import ServerProcess, require
+from ..rawserver import write_certificate
+
+# Where users other than root don't look.
+_NGINX: Final = shutil.which("nginx", path=f"{os.environ.get('PATH', os.defpath)}:/usr/sbin")
+_DOCUMENT: Final = Path(__file__).parents[2] / "docs" / "nginx.conf"
+_PATIENCE: Final = 20
+
+# What stands around a file of /etc/nginx/conf.d, with nothing of the machine's own.
+_AROUND: Final = """\
+daemon off;
+worker_processes 1;
+pid {folder}/nginx.pid;
+error_log stderr;
+events {{}}
+http {{
+    access_log off;
+    client_body_temp_path {folder}/body;
+    proxy_temp_path {folder}/proxy;
+    fastcgi_temp_path {folder}/fastcgi;
+    scgi_temp_path {folder}/scgi;
+    uwsgi_temp_path {folder}/uwsgi;
+    include {folder}/site.conf;
+}}
+"""
+
+
+@final
+class Site:
+    """A server and the nginx before it."""
+
+    def __init__(self, server: ServerProcess, port: int, certificate: str) -> None:
+        self.server = server
+        self.port = port
+        self.certificate = certificate
+        self.ssl = ssl.create_default_context(cafile=certificate)
+
+    def uri(self, path: str) -> str:
+        return f"wss://localhost:{self.port}{path}"
+
+
+def _substitute(text: str, values: dict[str, str]) -> str:
+    """Put in what is the user's own to put in; each is there."""
+    for placeholder, value in values.items():
+        assert placeholder in text
+        text = text.replace(placeholder, value)
+    return text
+
+
+@contextmanager
+def behind_nginx(folder: Path, *flags: str) -> Iterator[Site]:
+    """Run both, the server as the file's comment tells and with these flags; nginx complains of nothing."""
+    require(_NGINX, "needs nginx")
+    document = _substitute(_DOCUMENT.read_text(), {"chat.example.com": "localhost"})
+    command = re.search(r"^#   python -m server (.*)$", document, re.MULTILINE)
+    assert command is not None
+    server = ServerProcess([*command[1].split(), *flags], folder / "server.log")
+    try:
+        with socket.create_server(("127.0.0.1", 0)) as listening:
+            port = listening.getsockname()[1]
+            certificate = write_certificate(folder)
+            places = {
+                "listen 443": f"listen 127.0.0.1:{port}",
+                "127.0.0.1:8765": f"127.0.0.1:{server.port}",
+                "/etc/ssl/certs/localhost.pem": certificate,
+                "/etc/ssl/private/localhost.key": f"{folder}/key.pem",
+            }
+            (folder / "site.conf").write_text(_substitute(document, places))
+            process = _start(folder, listening)
+        try:
+            yield Site(server, port, certificate)
+        finally:
+            process.terminate()
+            status = process.wait(_PATIENCE)
+        assert 0 == status
+        assert [] == _complaints(folder)
+        server.stop()
+    finally:
+        server.kill()
+
+
+def _complaints(folder: Path) -> list[str]:
+    """Read what nginx logged; that the server was gone its client has seen."""
+    lines = (folder / "nginx.log").read_text().splitlines()
+    return [line for line in lines if "[notice]" not in line and "connect() failed" not in line]
+
+
+def _start(folder: Path, listening: socket.socket) -> "subprocess.Popen[bytes]":
+    """Start it on a socket that listens already, which NGINX names: so no port is guessed."""
+    assert _NGINX is not None
+    (folder / "nginx.conf").write_text(_AROUND.format(folder=folder))
+    with (folder / "nginx.log").open("w") as log:
+        return subprocess.Popen(
+            [_NGINX, "-p", folder, "-c", folder / "nginx.conf", "-e", "stderr"],
+            stderr=log,
+            env={**os.environ, "NGINX": f"{listening.fileno()};"},
+            pass_fds=[listening.fileno()],
+        )
