@@ -33,9 +33,9 @@ def compiled_package() -> Path:
 def transcript(folder: Path) -> list[str]:
     """Return the lines of the build there."""
     paths = os.pathsep.join([str(folder), str(CHECKOUT)])
-    # -P: nothing but the paths says which build it is.
+    # Nothing but the paths is to say which build it is: an editable install would lend its own modules (-S).
     done = subprocess.run(
-        [sys.executable, "-P", "-m", "tests.transcript"],
+        [sys.executable, "-P", "-S", "-m", "tests.transcript"],
         env=os.environ | {"PYTHONPATH": paths, "PYTHONHASHSEED": "0"},
         stdout=subprocess.PIPE,
         text=True,

@@ -68,7 +68,8 @@ def install(source: Path, **environment: str) -> Install:
     [wheel] = site.glob("*.dist-info/WHEEL")
     [tag] = [line for line in wheel.read_text().splitlines() if line.startswith("Tag: ")]
     extensions = sorted(path.name.partition(".")[0] for path in site.rglob(f"*{EXTENSION_SUFFIXES[0]}"))
-    build = run(site, "-c", "import rfc6455; print(rfc6455.BUILD)").strip()
+    # -S, since an editable install would lend its own modules.
+    build = run(site, "-S", "-c", "import rfc6455; print(rfc6455.BUILD)").strip()
     return Install(build, tag.removeprefix("Tag: "), extensions, output)
 
 
