@@ -9,8 +9,8 @@ from typing import Any, Final, NamedTuple
 
 import pytest
 
+from server.kinds import MIB
 from server.protocol import WebSocketSession
-from server.settings import MIB
 
 from ..conftest import NO_RATES, Running, Serve
 from .conftest import echo_url, of, on_one_loop

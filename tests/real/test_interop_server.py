@@ -7,7 +7,7 @@ import pytest
 
 from server.context import Route
 from server.dialects.echo import EchoDialect
-from server.settings import MIB
+from server.kinds import MIB
 
 from ..conftest import NO_RATES, Serve, eventually
 from .conftest import ALL, IN_PYTHON, echo_url, of, on_one_loop
