@@ -15,6 +15,7 @@ import rfc6455
 
 from .command import main as connect
 from .settings import SettingsError, load
+from .tls import ServerTls, TlsError
 
 # glibc returns the memory of every large message to the system and asks for it anew, until it has seen a
 # block of this size come and go (+6 to +22 % messages of 64 KiB).
@@ -46,10 +47,13 @@ def main() -> int:
 
     async def run() -> None:
         service = Service(settings, application=application)
+        if service.tls is not None:
+            asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, _reload, service.tls)
         # Before it is said that we listen: whoever reads that may end us at once.
         signals = _listen_for_signals()
         await service.start()
-        places = " and ".join(f"http://{_join_address(*address)}" for address in service.addresses)
+        scheme = "http" if service.tls is None else "https"
+        places = " and ".join(f"{scheme}://{_join_address(*address)}" for address in service.addresses)
         print(f"listening on {places} ({rfc6455.BUILD} build, {loop_name})", flush=True)
         gc.freeze()
         gc.set_threshold(*_GC_THRESHOLDS)
@@ -69,7 +73,7 @@ def main() -> int:
     try:
         with asyncio.Runner(loop_factory=loop_factory) as runner:
             runner.run(run())
-    except ListenError as error:
+    except (ListenError, TlsError) as error:
         return _complain(error)
     return 0
 
@@ -94,6 +98,16 @@ def _listen_for_signals() -> asyncio.Queue[int]:
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, signals.put_nowait, number)
     return signals
+
+
+def _reload(tls: ServerTls) -> None:
+    """Take a renewed certificate; with a bad one the old one stays."""
+    try:
+        tls.reload()
+    except TlsError as error:
+        logging.getLogger(__name__).error("%s; the old one stays", error)
+    else:
+        logging.getLogger(__name__).info("the certificate was read anew")
 
 
 def _join_address(host: str, port: int) -> str:

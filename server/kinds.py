@@ -108,6 +108,9 @@ Seconds = Annotated[
 Switch = Annotated[
     bool, Kind("true|false", "true or false", (bool,), parse_switch, lambda on: str(on).lower())
 ]
+Path = Annotated[
+    str, Kind("FILE", "the path of a file", (str,), matching(r".+"), lambda path: path or "none")
+]
 Origins = Annotated[tuple[str, ...], list_of("ORIGIN", ORIGINS, ORIGIN)]
 Hosts = Annotated[tuple[str, ...], list_of("HOST", NAMES, NAME)]
 SlowReaders = Annotated[Overflow, Kind("POLICY", POLICIES, (str,), Overflow.parse, str, limits=None)]

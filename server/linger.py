@@ -42,6 +42,9 @@ class Linger(asyncio.Protocol):
             # The peer may have reset the connection, which the transport is about to learn.
             with suppress(OSError):
                 transport.write_eof()
+        else:
+            # TLS can't be closed by half: its own ending reads on for as long as it may take.
+            transport.close()
 
     def data_received(self, data: bytes) -> None:
         """Discard it."""

@@ -29,6 +29,7 @@ from .overflow import OverflowRules
 from .policy import LOOPBACK_NAMES, Policy
 from .session import Dialect
 from .settings import Settings
+from .tls import ServerTls
 
 logger = logging.getLogger(__name__)
 
@@ -57,7 +58,7 @@ class ListenError(Exception):
 class Service:
     """A server on its event loop: `start()`, then `stop()`.
 
-    `handlers` adds WebSocket paths that are served by an application's coroutines.
+    `handlers` adds WebSocket paths that are served by an application's coroutines. Raises TlsError.
     """
 
     def __init__(
@@ -69,6 +70,9 @@ class Service:
         self.settings = settings
         self._application = application
         self._hooks = Hooks(settings.hook_timeout)
+        self.tls: ServerTls | None = None
+        if settings.tls_certificate or settings.tls_key:
+            self.tls = ServerTls(settings.tls_certificate, settings.tls_key)
         self.addresses: list[tuple[str, int]] = []
         self._handlers = dict(handlers or {})
         self._tasks: set[asyncio.Task[None]] = set()
@@ -86,10 +90,17 @@ class Service:
         """Listen on every address that the settings mean. Raises ListenError."""
         if self._application is not None and self._application.start_hook is not None:
             await self._application.start_hook()
-        for listener in open_sockets(self.settings):
+        settings = self.settings
+        tls = self.tls
+        for listener in open_sockets(settings):
             self._servers.append(
                 await self._loop.create_server(
-                    lambda: HttpProtocol(self.context), sock=listener, backlog=BACKLOG
+                    lambda: HttpProtocol(self.context),
+                    sock=listener,
+                    backlog=BACKLOG,
+                    ssl=None if tls is None else tls.context,
+                    ssl_handshake_timeout=None if tls is None else settings.handshake_timeout,
+                    ssl_shutdown_timeout=None if tls is None else settings.close_timeout,
                 )
             )
             self.addresses.append(listener.getsockname()[:2])

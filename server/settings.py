@@ -23,6 +23,7 @@ from .kinds import (
     Loop,
     Module,
     Origins,
+    Path,
     Port,
     Seconds,
     SlowReaders,
@@ -62,6 +63,10 @@ class Settings:
 
     host: Host = option("localhost", "Where to listen; localhost is 127.0.0.1 and ::1.", group="Listening")
     port: Port = option(8765, "TCP port.", zero="any free one")
+    tls_certificate: Path = option(
+        "", "Certificate chain in PEM, to serve https and wss; SIGHUP reads it anew."
+    )
+    tls_key: Path = option("", "Its key in PEM, unless that stands in the same file.")
     allowed_origins: Origins = option(
         (), "Origins of pages that may connect, besides the same host; null and * only by name."
     )

@@ -262,7 +262,7 @@ class ServerProcess:
         assert self.process.stdout is not None
         readable, _, _ = select.select([self.process.stdout], [], [], _PATIENCE)
         self.line = self.process.stdout.readline() if readable else ""
-        found = re.search(r"http://127\.0\.0\.1:(\d+)", self.line)
+        found = re.search(r"https?://127\.0\.0\.1:(\d+)", self.line)
         if found is None:
             self.kill()
             raise AssertionError(f"no start-up line but {self.line!r}, and {self.errors()!r}")

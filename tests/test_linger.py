@@ -40,10 +40,10 @@ async def test_half_closes_and_reads_on() -> None:
     assert [] == owner.lost
 
 
-async def test_transport_that_cannot_half_close_is_read_all_the_same() -> None:
-    # A TLS connection has no half.
+async def test_transport_that_cannot_half_close_ends_in_its_own_way() -> None:
+    # TLS has no half: it says that it closes, and waits for the peer to say so.
     transport, _, _ = lingering(can_write_eof=False)
-    assert (False, True, "") == (transport.eof_written, transport.reads, transport.end)
+    assert (False, True, "closed") == (transport.eof_written, transport.reads, transport.end)
 
 
 async def test_transport_that_is_closing_is_left_alone() -> None:

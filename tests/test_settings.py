@@ -16,6 +16,8 @@ DAY = 86_400
 OPTIONS = [
     ("host", "localhost", "0.0.0.0", '"0.0.0.0"', "0.0.0.0"),
     ("port", 8765, "9000", "9000", 9000),
+    ("tls_certificate", "", "chain.pem", '"chain.pem"', "chain.pem"),
+    ("tls_key", "", "key.pem", '"key.pem"', "key.pem"),
     (
         "allowed_origins",
         (),
