@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from bench.process import Unusable
-from bench.servers import CHECKOUT, PEERS, Server, ours, raw
+from bench.servers import CHECKOUT, PEERS, Server, our_stream, ours, raw
 
 _FOLDER: Final = CHECKOUT / "build" / "bench"
 _GENERATOR_SOURCES: Final = CHECKOUT / "bench" / "loadgen"
@@ -30,6 +30,7 @@ def servers() -> list[Server]:
         ours(),
         ours("ours-masking", masking),
         ours("ours-plain", plain),
+        our_stream(),
         ours("ours-asyncio", loop="asyncio"),
         ours("ours-plain-asyncio", plain, loop="asyncio"),
         *PEERS,

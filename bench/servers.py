@@ -82,6 +82,12 @@ def ours(name: str = "ours", folder: Path = CHECKOUT, loop: str = "auto") -> Ser
     return Server(name, command, room=_OUR_ROOM, can_deflate=True, folder=folder)
 
 
+def our_stream() -> Server:
+    """Ours once more: its echo is an application's coroutine with `async for`."""
+    command = (sys.executable, "-m", "bench.peers.stream", "{port}", *_UNLIMITED)
+    return Server("ours-async-for", command, room=None, can_deflate=True)
+
+
 def peer(name: str, command: tuple[str, ...]) -> Server:
     """A server that speaks as those in `bench/peers` do."""
     return Server(name, command)
