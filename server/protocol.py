@@ -127,7 +127,8 @@ class WebSocketSession:
     def start(self, response: bytes, trailing: bytes) -> None:
         """Take over the transport and answer the handshake; `trailing` came behind the request's head."""
         self._transport.set_protocol(cast(asyncio.Protocol, self))
-        self._transport.write(response)
+        # It leaves in one write with what the dialect greets with.
+        self._connection.send_encoded(response)
         self._context.connections[self] = None
         self._context.heartbeat.add(self)
         if self._context.rates is not None:

@@ -4,6 +4,7 @@ import asyncio
 import gc
 import json
 import logging
+import re
 import zlib
 from collections.abc import Iterator
 from typing import Any
@@ -127,6 +128,13 @@ async def test_replies_to_one_read_leave_in_one_write() -> None:
     transport.receive(b"".join(text(str(number)) + frame(PING) for number in range(100)))
     assert 1 == len(transport.writes)
     assert 200 == len(transport.frames())
+
+
+async def test_greeting_and_first_reply_leave_in_one_write_with_the_answer_to_the_handshake() -> None:
+    transport = FakeTransport(Service(Settings(**NO_RATES)))
+    transport.receive(upgrade("/ws") + text('{"action":"ping"}'))
+    (written,) = transport.writes
+    assert [b"HTTP/1.1 101 ", b"welcome", b"pong"] == re.findall(b"^HTTP/1.1 101 |welcome|pong", written)
 
 
 async def test_each_read_is_answered_at_once() -> None:
