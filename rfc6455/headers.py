@@ -197,7 +197,8 @@ def list_members(values: Sequence[str]) -> list[str]:
 
 def contains_token(values: Sequence[str], token: str) -> bool:
     """Tell whether a list field has that member, in any case."""
-    return token.lower() in [member.lower() for member in list_members(values)]
+    members = ",".join(values).lower().split(",")
+    return token.lower() in [member.strip(" \t") for member in members]
 
 
 def parse_token_list(values: Sequence[str]) -> list[str] | None:
