@@ -25,6 +25,7 @@ COMPILED = [
     "rfc6455/head.py",
     "rfc6455/request.py",
     "rfc6455/handshake.py",
+    "server/limits.py",
     "server/tick.py",
     "server/protocol.py",
 ]
