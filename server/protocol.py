@@ -286,8 +286,10 @@ class WebSocketSession:
             self._write()
         if self.out:
             self._bound_waiting(tick.now, was_behind)
-        elif not self.is_paused:
-            self._backlog = None
+            return
+        # What waits from here on is counted anew.
+        self._backlog = None
+        if not self.is_paused:
             self._all_sent()
 
     def drained(self) -> asyncio.Future[None] | None:

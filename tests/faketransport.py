@@ -17,6 +17,8 @@ class FakeTransport(asyncio.Transport):
         self.writes: list[bytes] = []
         self.reads = True
         self.eof_written = False
+        # Whether the next write is all that it takes for now.
+        self.is_nearly_full = False
         self.end = ""
         self._can_write_eof = can_write_eof
         self.protocol: asyncio.BaseProtocol = HttpProtocol(service.context)
@@ -80,6 +82,9 @@ class FakeTransport(asyncio.Transport):
     def write(self, data: bytes | bytearray | memoryview) -> None:
         assert not self.eof_written, "nothing follows an EOF"
         self.writes.append(bytes(data))
+        if self.is_nearly_full:
+            self.is_nearly_full = False
+            self.pause()
 
     def can_write_eof(self) -> bool:
         return self._can_write_eof

@@ -14,6 +14,7 @@ import pytest
 from rfc6455 import Close, Ping, Role
 from server.dialects.echo import EchoDialect
 from server.dialects.stream import Stream
+from server.overflow import Overflow, Strategy
 from server.protocol import WebSocketSession
 from server.publication import PUBLICATION_OVERHEAD
 from server.service import MIN_DRAIN_BATCH, Service
@@ -369,6 +370,26 @@ async def test_queue_of_a_paused_session_is_held_to_its_limit(excess: int, is_cl
         session._context.hub.publish(session, "a", payload)
     await asyncio.sleep(0)
     assert is_closed == (transport.frames() != [])
+
+
+async def test_what_a_slow_member_has_been_sent_no_longer_counts() -> None:
+    bound = 2 * (1 + PUBLICATION_OVERHEAD)
+    drop_oldest = Overflow(Strategy.DROP_OLDEST)
+    transport, session = await stage("/ws", slow_readers=drop_oldest, max_queue_bytes=bound)
+    transport.receive(text('{"action":"join","room":"a"}'))
+    transport.take()
+    transport.pause()
+    for _ in range(2):
+        for _ in range(2):
+            session._context.hub.publish(session, "a", "1")
+            await asyncio.sleep(0)
+        assert [] == transport.writes
+        # It reads all that waits, and then no more.
+        transport.is_nearly_full = True
+        transport.resume()
+        await asyncio.sleep(0)
+        assert ["message"] * 2 == [json.loads(one.payload)["type"] for one in transport.frames()]
+        assert session.is_paused
 
 
 # The end, from either side.
