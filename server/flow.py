@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Final, final
 
 from .overflow import Strategy
-from .publication import Missed, Publication, Replay
+from .publication import Missed, Publication, Replay, Shared
 from .tick import Item
 
 # What is left of a bound once it made the oldest go: else each publication more would cost another walk
@@ -57,7 +57,7 @@ class Backlog:
         self._oldest_counted = math.inf
         # Where the newest of each key stands.
         self._latest: dict[tuple[str, str], int] = {}
-        # Notes of what is missed, behind which nothing of that room stands.
+        # Notes of what is missed that may still grow.
         self._notes: dict[str, Missed] = {}
 
     def admit(self, waiting: list[Item], now: float) -> bool:
@@ -67,8 +67,9 @@ class Backlog:
         for item in fresh:
             if isinstance(item, Publication):
                 self._add(waiting, item, now)
-            else:
-                waiting.append(item)
+                continue
+            self._settle(item)
+            waiting.append(item)
         if self._is_over(now):
             self._make_room(waiting, now)
         self._looked_at = len(waiting)
@@ -82,10 +83,9 @@ class Backlog:
         self._latest = {}
         self._notes = {}
         for place, item in enumerate(waiting):
+            self._settle(item)
             if isinstance(item, Publication):
                 self._count(item, place)
-            elif isinstance(item, Missed):
-                self._notes[item.room] = item
 
     def _add(self, waiting: list[Item], publication: Publication, now: float) -> None:
         if publication.overflow.strategy is Strategy.DROP_NEWEST and (
@@ -98,6 +98,7 @@ class Backlog:
         if publication.key is not None:
             place = self._latest.get((publication.room, publication.key))
         if place is None:
+            self._settle(publication)
             self._count(publication, len(waiting))
             waiting.append(publication)
             return
@@ -110,9 +111,20 @@ class Backlog:
         self._drops.conflated += 1
         self._miss(waiting, publication.room)
 
+    def _settle(self, item: Item) -> None:
+        """Let no note grow behind which something tells of a place in its room."""
+        if isinstance(item, Missed):
+            self._notes[item.room] = item
+        elif isinstance(item, Publication):
+            self._notes.pop(item.room, None)
+        elif isinstance(item, Replay):
+            self._notes.pop(item.publication.room, None)
+        elif not isinstance(item, Shared):
+            # It may be the answer to `join` or `leave`, or acknowledge what has no echo.
+            self._notes.clear()
+
     def _count(self, publication: Publication, place: int) -> None:
         self._weight += publication.weight
-        self._notes.pop(publication.room, None)
         if publication.key is not None:
             # The newest value is never late, however long its key has waited.
             self._latest[publication.room, publication.key] = place
@@ -131,16 +143,14 @@ class Backlog:
         weight_left = self._max_weight * _LEFT
         oldest_left = now - self._max_seconds * _LEFT
         for item in waiting:
-            if isinstance(item, Missed):
-                self._notes[item.room] = item
-            elif isinstance(item, Publication):
+            if isinstance(item, Publication):
                 is_too_much = self._weight > weight_left or item.published_at < oldest_left
                 if is_too_much and item.overflow.strategy in _FROM_THE_FRONT:
                     self._weight -= item.weight
                     self._drops.oldest += 1
                     self._miss(kept, item.room)
                     continue
-                self._notes.pop(item.room, None)
+            self._settle(item)
             kept.append(item)
         for place in reversed(range(len(kept))):
             item = kept[place]

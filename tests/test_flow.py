@@ -157,6 +157,42 @@ def test_what_may_be_dropped_goes_before_the_session_does() -> None:
     assert not backlog.admit(waiting, 0.0)
 
 
+@pytest.mark.parametrize("between", ["joined", Replay(publication(room="a"))], ids=["answer", "history"])
+def test_note_grows_no_more_once_something_behind_it_tells_of_a_place_in_its_room(between: Item) -> None:
+    backlog = Backlog(10, HOUR, Drops())
+    waiting: list[Item] = [
+        *(publication(10, overflow=NEWEST, offset=n) for n in (1, 2)),
+        between,
+        *(publication(10, overflow=NEWEST, offset=n) for n in (3, 4)),
+    ]
+    assert backlog.admit(waiting, 0.0)
+    assert [1, [1], between, [2]] == shown(waiting)
+    backlog.recount(waiting)
+    waiting.append(publication(10, overflow=NEWEST, offset=5))
+    assert backlog.admit(waiting, 0.0)
+    assert [1, [1], between, [3]] == shown(waiting)
+
+
+@pytest.mark.parametrize("between", ["joined", Replay(publication(room="a"))], ids=["answer", "history"])
+def test_what_goes_from_the_front_has_its_note_on_its_own_side_of_an_answer(between: Item) -> None:
+    waiting: list[Item] = [
+        *(publication(10, overflow=OLDEST, offset=n) for n in (1, 2)),
+        between,
+        *(publication(10, overflow=OLDEST, offset=n) for n in (3, 4)),
+    ]
+    assert Backlog(20, HOUR, Drops()).admit(waiting, 0.0)
+    assert [[2], between, [1], 4] == shown(waiting)
+
+
+def test_note_of_what_expired_before_goes_on_behind_it() -> None:
+    backlog = Backlog(10, HOUR, Drops())
+    waiting: list[Item] = [publication(10, room="b"), Missed("a", 2)]
+    for offset in (3, 4):
+        waiting.append(publication(10, overflow=NEWEST, offset=offset))
+        assert backlog.admit(waiting, 0.0)
+    assert [1, [4]] == shown(waiting)
+
+
 STRATEGY = st.sampled_from([DISCONNECT, OLDEST, NEWEST, CONFLATE])
 
 
