@@ -144,7 +144,8 @@ class Backlog:
         oldest_left = now - self._max_seconds * _LEFT
         for item in waiting:
             if isinstance(item, Publication):
-                is_too_much = self._weight > weight_left or item.published_at < oldest_left
+                is_late = item.key is None and item.published_at < oldest_left
+                is_too_much = is_late or self._weight > weight_left
                 if is_too_much and item.overflow.strategy in _FROM_THE_FRONT:
                     self._weight -= item.weight
                     self._drops.oldest += 1

@@ -135,6 +135,16 @@ def test_values_that_are_replaced_make_place_and_are_never_late() -> None:
     assert [999, [999]] == shown(waiting)
 
 
+def test_newest_value_stays_when_others_are_dropped_for_their_age() -> None:
+    waiting: list[Item] = [
+        publication(at=0.0, overflow=CONFLATE, key="x", offset=1),
+        publication(at=0.0, overflow=CONFLATE, offset=2),
+        publication(at=0.0, overflow=OLDEST, offset=3),
+    ]
+    assert Backlog(100, 10.0, Drops()).admit(waiting, 10.1)
+    assert [1, [2]] == shown(waiting)
+
+
 def test_too_many_keys_lose_the_oldest() -> None:
     waiting: list[Item] = [publication(10, overflow=CONFLATE, key=str(n), offset=n) for n in range(11)]
     assert Backlog(100, HOUR, Drops()).admit(waiting, 0.0)
