@@ -12,6 +12,8 @@ from .tick import Item
 # What is left of a bound once it made the oldest go: else each publication more would cost another walk
 # over all that waits.
 _LEFT: Final = 0.75
+# Notes that may wait: each is of another room, or has something of its room behind it.
+MAX_NOTES: Final = 10_000
 _FROM_THE_FRONT: Final = (Strategy.DROP_OLDEST, Strategy.CONFLATE)
 
 
@@ -40,6 +42,7 @@ class Backlog:
         "_looked_at",
         "_max_seconds",
         "_max_weight",
+        "_note_count",
         "_notes",
         "_oldest",
         "_oldest_counted",
@@ -59,6 +62,7 @@ class Backlog:
         self._latest: dict[tuple[str, str], int] = {}
         # Notes of what is missed that may still grow.
         self._notes: dict[str, Missed] = {}
+        self._note_count = 0
 
     def admit(self, waiting: list[Item], now: float) -> bool:
         """Hold what came since the last time to the bounds; False if the session must go for it."""
@@ -82,6 +86,7 @@ class Backlog:
         self._oldest = self._oldest_counted = math.inf
         self._latest = {}
         self._notes = {}
+        self._note_count = 0
         for place, item in enumerate(waiting):
             self._settle(item)
             if isinstance(item, Publication):
@@ -115,6 +120,7 @@ class Backlog:
         """Let no note grow behind which something tells of a place in its room."""
         if isinstance(item, Missed):
             self._notes[item.room] = item
+            self._note_count += 1
         elif isinstance(item, Publication):
             self._notes.pop(item.room, None)
         elif isinstance(item, Replay):
@@ -134,7 +140,11 @@ class Backlog:
             self._oldest_counted = min(self._oldest_counted, publication.published_at)
 
     def _is_over(self, now: float) -> bool:
-        return self._weight > self._max_weight or now - self._oldest_counted > self._max_seconds
+        return (
+            self._weight > self._max_weight
+            or now - self._oldest_counted > self._max_seconds
+            or self._note_count > MAX_NOTES
+        )
 
     def _make_room(self, waiting: list[Item], now: float) -> None:
         """Drop what may be dropped, from the front, and if that isn't enough from the end."""
@@ -168,7 +178,8 @@ class Backlog:
         """Note at the end that one more of a room is missed."""
         note = self._notes.get(room)
         if note is None:
-            note = self._notes[room] = Missed(room, 0)
+            note = Missed(room, 0)
+            self._settle(note)
             waiting.append(note)
         note.count += 1
 

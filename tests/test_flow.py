@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from server.flow import Backlog, Drops, without_expired
+from server.flow import MAX_NOTES, Backlog, Drops, without_expired
 from server.overflow import DISCONNECT, Overflow, Strategy
 from server.publication import Kind, Missed, Publication, Replay
 from server.tick import Item
@@ -201,6 +201,20 @@ def test_note_of_what_expired_before_goes_on_behind_it() -> None:
         waiting.append(publication(10, overflow=NEWEST, offset=offset))
         assert backlog.admit(waiting, 0.0)
     assert [1, [4]] == shown(waiting)
+
+
+@pytest.mark.parametrize("overflow", [OLDEST, NEWEST], ids=str)
+@pytest.mark.parametrize(("excess", "expected"), [(-1, True), (0, True), (1, False)])
+def test_session_that_misses_something_in_too_many_places_must_go(
+    overflow: Overflow, excess: int, expected: bool
+) -> None:
+    backlog = Backlog(0, HOUR, Drops())
+    waiting: list[Item] = [publication(room=str(n), overflow=overflow) for n in range(MAX_NOTES - 1)]
+    assert backlog.admit(waiting, 0.0)
+    backlog.recount(waiting)
+    for number in range(1 + excess):
+        waiting.append(publication(room=f"another {number}", overflow=overflow))
+    assert expected == backlog.admit(waiting, 0.0)
 
 
 STRATEGY = st.sampled_from([DISCONNECT, OLDEST, NEWEST, CONFLATE])
