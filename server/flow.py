@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Final, final
 
 from .overflow import Strategy
+from .presence import PresenceDiff
 from .publication import Missed, Publication, Replay, Shared
 from .tick import Item
 
@@ -46,6 +47,7 @@ class Backlog:
         "_notes",
         "_oldest",
         "_oldest_counted",
+        "_presence",
         "_weight",
     )
 
@@ -63,6 +65,8 @@ class Backlog:
         # Notes of what is missed that may still grow.
         self._notes: dict[str, Missed] = {}
         self._note_count = 0
+        # Where each room's presence stands.
+        self._presence: dict[str, int] = {}
 
     def admit(self, waiting: list[Item], now: float) -> bool:
         """Hold what came since the last time to the bounds; False if the session must go for it."""
@@ -71,9 +75,13 @@ class Backlog:
         for item in fresh:
             if isinstance(item, Publication):
                 self._add(waiting, item, now)
-                continue
-            self._settle(item)
-            waiting.append(item)
+            elif isinstance(item, PresenceDiff) and item.room in self._presence:
+                # However many more there are, it is told by its numbers, in the place of the first.
+                told = PresenceDiff(item.room, item.count, item.users, None)
+                waiting[self._presence[item.room]] = told
+            else:
+                self._settle(item, len(waiting))
+                waiting.append(item)
         if self._is_over(now):
             self._make_room(waiting, now)
         self._looked_at = len(waiting)
@@ -87,8 +95,9 @@ class Backlog:
         self._latest = {}
         self._notes = {}
         self._note_count = 0
+        self._presence = {}
         for place, item in enumerate(waiting):
-            self._settle(item)
+            self._settle(item, place)
             if isinstance(item, Publication):
                 self._count(item, place)
 
@@ -103,7 +112,7 @@ class Backlog:
         if publication.key is not None:
             place = self._latest.get((publication.room, publication.key))
         if place is None:
-            self._settle(publication)
+            self._settle(publication, len(waiting))
             self._count(publication, len(waiting))
             waiting.append(publication)
             return
@@ -116,8 +125,8 @@ class Backlog:
         self._drops.conflated += 1
         self._miss(waiting, publication.room)
 
-    def _settle(self, item: Item) -> None:
-        """Let no note grow behind which something tells of a place in its room."""
+    def _settle(self, item: Item, place: int) -> None:
+        """Keep in mind which notes, and which presence, may still change once this stands behind them."""
         if isinstance(item, Missed):
             self._notes[item.room] = item
             self._note_count += 1
@@ -125,9 +134,12 @@ class Backlog:
             self._notes.pop(item.room, None)
         elif isinstance(item, Replay):
             self._notes.pop(item.publication.room, None)
+        elif isinstance(item, PresenceDiff):
+            self._presence[item.room] = place
         elif not isinstance(item, Shared):
             # It may be the answer to `join` or `leave`, or acknowledge what has no echo.
             self._notes.clear()
+            self._presence.clear()
 
     def _count(self, publication: Publication, place: int) -> None:
         self._weight += publication.weight
@@ -161,7 +173,7 @@ class Backlog:
                     self._drops.oldest += 1
                     self._miss(kept, item.room)
                     continue
-            self._settle(item)
+            self._settle(item, len(kept))
             kept.append(item)
         for place in reversed(range(len(kept))):
             item = kept[place]
@@ -179,7 +191,7 @@ class Backlog:
         note = self._notes.get(room)
         if note is None:
             note = Missed(room, 0)
-            self._settle(note)
+            self._settle(note, len(waiting))
             waiting.append(note)
         note.count += 1
 

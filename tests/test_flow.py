@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from server.flow import MAX_NOTES, Backlog, Drops, without_expired
 from server.overflow import DISCONNECT, Overflow, Strategy
+from server.presence import Change, Member, PresenceDiff
 from server.publication import Kind, Missed, Publication, Replay
 from server.tick import Item
 
@@ -215,6 +216,35 @@ def test_session_that_misses_something_in_too_many_places_must_go(
     for number in range(1 + excess):
         waiting.append(publication(room=f"another {number}", overflow=overflow))
     assert expected == backlog.admit(waiting, 0.0)
+
+
+def presence(count: int, room: str = "a") -> PresenceDiff:
+    return PresenceDiff(room, count, count, {Change.JOINED: [Member(str(count))]})
+
+
+def test_presence_waits_once_for_each_room_and_of_more_than_one_only_the_numbers() -> None:
+    backlog = Backlog(0, HOUR, Drops())
+    first, other = presence(1), presence(7, "b")
+    waiting: list[Item] = [first]
+    for diff in (other, presence(2), presence(3)):
+        waiting.append(diff)
+        assert backlog.admit(waiting, 0.0)
+    told, also_told = waiting
+    assert isinstance(told, PresenceDiff)
+    assert (("a", 3, 3, None), other) == ((told.room, told.count, told.users, told.changes), also_told)
+    # The others who share it are told all.
+    assert 1 == first.count
+    assert first.changes is not None
+    # Behind an answer, which may be to a new join, it begins anew.
+    waiting += ["joined", newest := presence(4)]
+    assert backlog.admit(waiting, 0.0)
+    assert [told, other, "joined", newest] == waiting
+    backlog.recount(waiting)
+    waiting.append(presence(5))
+    assert backlog.admit(waiting, 0.0)
+    assert [told, other, "joined"] == waiting[:-1]
+    assert isinstance(waiting[-1], PresenceDiff)
+    assert (5, None) == (waiting[-1].count, waiting[-1].changes)
 
 
 STRATEGY = st.sampled_from([DISCONNECT, OLDEST, NEWEST, CONFLATE])
