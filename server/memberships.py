@@ -153,9 +153,10 @@ class Memberships:
         return room
 
     def history(self, room: Room, limit: int) -> list[Replay]:
-        """Return a room's last publications, up to `limit`, in their order."""
-        self._archive.trim(room.history, self._clock())
-        return room.history.newest(limit)
+        """Return those of a room's last publications, up to `limit`, that are still worth anything."""
+        now = self._clock()
+        self._archive.trim(room.history, now)
+        return [replay for replay in room.history.newest(limit) if replay.publication.deadline > now]
 
     def _join_all(self, session: Session, name: str) -> Joined:
         check_pattern(name)

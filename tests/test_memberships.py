@@ -138,6 +138,19 @@ def test_what_is_past_its_deadline_is_not_sent_again_but_told() -> None:
     assert 2 == stage.hub.drops.expired
 
 
+@pytest.mark.parametrize(("age", "expected"), [(4.9, [1, 2, 3]), (5.0, [1, 3]), (5.1, [1, 3])])
+def test_what_is_past_its_deadline_is_no_history(age: float, expected: list[int]) -> None:
+    stage = Stage()
+    carrier = stage.connect("a")
+    stage.hub.memberships.join(carrier, "a")
+    for ttl in (None, 5.0, 7.0):
+        stage.hub.publish(carrier, "a", "hello", ttl=ttl)
+    stage.now += age
+    room = stage.room("a")
+    assert expected == [one.publication.offset for one in stage.hub.memberships.history(room, 3)]
+    assert 0 == stage.hub.drops.expired
+
+
 def test_room_that_conflates_is_never_recovered() -> None:
     conflate = OverflowRules(by_pattern=[("a", Overflow(Strategy.CONFLATE, ("key",)))])
     stage = Stage(overflow=conflate)
