@@ -34,11 +34,12 @@ class Backlog:
     """What waits for one paused session: of the list, what others published is bounded here.
 
     The session's own replies, and the history it asked for, don't count: pausing its reading bounds them.
-    Between two calls of `admit` the list may only grow at its end; after any other change, `recount`.
+    Between two calls of `admit` the list may only grow at its end, or after `resume` lose items at its front.
     """
 
     __slots__ = (
         "_drops",
+        "_is_stale",
         "_latest",
         "_looked_at",
         "_max_seconds",
@@ -55,6 +56,8 @@ class Backlog:
         self._max_weight = max_weight
         self._max_seconds = max_seconds
         self._drops = drops
+        # Whether the list may have changed at its front, and how far it was looked at if not.
+        self._is_stale = False
         self._looked_at = 0
         self._weight = 0
         # When the oldest was published: of all, and of those that may make the session go.
@@ -70,6 +73,8 @@ class Backlog:
 
     def admit(self, waiting: list[Item], now: float) -> bool:
         """Hold what came since the last time to the bounds; False if the session must go for it."""
+        if self._is_stale:
+            self._recount(waiting)
         fresh = waiting[self._looked_at :]
         del waiting[self._looked_at :]
         for item in fresh:
@@ -87,19 +92,12 @@ class Backlog:
         self._looked_at = len(waiting)
         return not self._is_over(now)
 
-    def recount(self, waiting: list[Item]) -> None:
-        """Look at all that waits, where it stands now."""
-        self._looked_at = len(waiting)
-        self._weight = 0
-        self._oldest = self._oldest_counted = math.inf
-        self._latest = {}
-        self._notes = {}
-        self._note_count = 0
-        self._presence = {}
-        for place, item in enumerate(waiting):
-            self._settle(item, place)
-            if isinstance(item, Publication):
-                self._count(item, place)
+    def resume(self, waiting: list[Item], now: float) -> list[Item]:
+        """Return what a session that reads again is still to be sent of it."""
+        # What came in this turn too came to one that was behind.
+        self.admit(waiting, now)
+        self._is_stale = True
+        return without_expired(waiting, now, self._drops)
 
     def _add(self, waiting: list[Item], publication: Publication, now: float) -> None:
         if publication.overflow.strategy is Strategy.DROP_NEWEST and (
@@ -119,9 +117,9 @@ class Backlog:
         # In the place of the one it replaces: were it to go to the end, a key that changes faster than the
         # client reads would never come to the front.
         replaced = waiting[place]
+        assert isinstance(replaced, Publication)
         waiting[place] = publication
-        if isinstance(replaced, Publication):
-            self._weight += publication.weight - replaced.weight
+        self._weight += publication.weight - replaced.weight
         self._drops.conflated += 1
         self._miss(waiting, publication.room)
 
@@ -184,7 +182,22 @@ class Backlog:
                 self._drops.newest += 1
                 kept[place] = Missed(item.room, 1)
         waiting[:] = kept
-        self.recount(waiting)
+        self._recount(waiting)
+
+    def _recount(self, waiting: list[Item]) -> None:
+        """Look at all that waits, where it stands now."""
+        self._is_stale = False
+        self._looked_at = len(waiting)
+        self._weight = 0
+        self._oldest = self._oldest_counted = math.inf
+        self._latest = {}
+        self._notes = {}
+        self._note_count = 0
+        self._presence = {}
+        for place, item in enumerate(waiting):
+            self._settle(item, place)
+            if isinstance(item, Publication):
+                self._count(item, place)
 
     def _miss(self, waiting: list[Item], room: str) -> None:
         """Note at the end that one more of a room is missed."""

@@ -28,7 +28,7 @@ from rfc6455 import (
 
 from .advice import come_back
 from .context import Context
-from .flow import Backlog, without_expired
+from .flow import Backlog
 from .limits import Allowance
 from .linger import Linger
 from .publication import Shared
@@ -272,9 +272,8 @@ class WebSocketSession:
             self.out = []
         if not self.out:
             self._write()
-        was_behind = self._backlog is not None and not self.is_paused
-        if was_behind:
-            self.out = without_expired(self.out, tick.now, self._context.hub.drops)
+        if self._backlog is not None and not self.is_paused:
+            self.out = self._backlog.resume(self.out, tick.now)
         while self.out and not self.is_paused:
             if self._delivery is not None:
                 batch, count = tick.batch(self.out, self._delivery)
@@ -285,7 +284,7 @@ class WebSocketSession:
             self.out = self.out[count:] if count < len(self.out) else []
             self._write()
         if self.out:
-            self._bound_waiting(tick.now, was_behind)
+            self._bound_waiting(tick.now)
             return
         # What waits from here on is counted anew.
         self._backlog = None
@@ -364,15 +363,13 @@ class WebSocketSession:
         if pieces:
             self._transport.write(pieces[0] if len(pieces) == 1 else b"".join(pieces))
 
-    def _bound_waiting(self, now: float, is_shorter: bool) -> None:
+    def _bound_waiting(self, now: float) -> None:
         """Drop what may be dropped for a session that is too far behind, or else close it."""
         settings = self._context.settings
         if self._backlog is None:
             self._backlog = Backlog(
                 settings.max_queue_bytes, settings.max_queue_seconds, self._context.hub.drops
             )
-        elif is_shorter:
-            self._backlog.recount(self.out)
         if not self._backlog.admit(self.out, now):
             self.kick(CloseCode.TRY_AGAIN_LATER, come_back("too slow"))
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from server.flow import MAX_NOTES, Backlog, Drops, without_expired
 from server.overflow import DISCONNECT, Overflow, Strategy
 from server.presence import Change, Member, PresenceDiff
-from server.publication import Kind, Missed, Publication, Replay
+from server.publication import Kind, Missed, Publication, Replay, Shared
 from server.tick import Item
 
 HOUR = 3600.0
@@ -39,6 +39,13 @@ def shown(waiting: list[Item]) -> list[object]:
     ]
 
 
+def let_read(backlog: Backlog, waiting: list[Item], count: int) -> list[Item]:
+    """Let the client read so many, and no more; return what is left."""
+    left = backlog.resume(waiting, 0.0)[count:]
+    assert backlog.admit(left, 0.0)
+    return left
+
+
 @pytest.mark.parametrize(("excess", "expected"), [(-1, True), (0, True), (1, False)])
 def test_octets_that_wait_are_held_to_their_limit(excess: int, expected: bool) -> None:
     waiting: list[Item] = [publication(40), publication(60 + excess)]
@@ -62,9 +69,9 @@ def test_each_publication_counts_once_however_often_it_is_looked_at() -> None:
 
 
 def test_its_own_replies_and_the_history_it_asked_for_are_not_counted() -> None:
-    waiting: list[Item] = ["a" * 1000, b"b" * 1000, Replay(publication(1000, at=-HOUR))]
+    waiting: list[Item] = ["a" * 1000, b"b" * 1000, Replay(publication(1000, at=-HOUR)), Shared()]
     assert Backlog(1, 1.0, Drops()).admit(waiting, HOUR)
-    assert 3 == len(waiting)
+    assert 4 == len(waiting)
 
 
 def test_oldest_go_until_three_quarters_are_left_and_their_note_stands_in_their_place() -> None:
@@ -90,9 +97,7 @@ def test_newest_go_while_there_is_no_place_and_each_gap_has_its_note() -> None:
     waiting.append(publication(10, overflow=NEWEST, offset=6))
     assert backlog.admit(waiting, 0.0)
     assert [1, 2, 3, [3]] == shown(waiting)
-    # The client has read two.
-    del waiting[:2]
-    backlog.recount(waiting)
+    waiting = let_read(backlog, waiting, 2)
     waiting += [publication(10, overflow=NEWEST, offset=n) for n in (7, 8, 9)]
     assert backlog.admit(waiting, 0.0)
     assert [3, [3], 7, 8, [1]] == shown(waiting)
@@ -119,6 +124,27 @@ def test_newest_value_of_a_key_takes_the_place_of_the_one_before() -> None:
     # Each is sent when its key's turn has come, not when it last changed.
     assert [6, 5, [1], 4, [2], 7] == shown(waiting)
     assert Drops(conflated=3) == drops
+
+
+def test_what_comes_when_the_client_reads_again_came_to_one_that_was_behind() -> None:
+    backlog = Backlog(100, HOUR, Drops())
+    waiting: list[Item] = [publication(overflow=CONFLATE, key="x", offset=1)]
+    assert backlog.admit(waiting, 0.0)
+    waiting.append(publication(overflow=CONFLATE, key="x", offset=2))
+    assert [2, [1]] == shown(backlog.resume(waiting, 0.0))
+
+
+def test_what_is_past_its_deadline_is_not_sent_to_who_reads_again() -> None:
+    drops = Drops()
+    backlog = Backlog(100, HOUR, drops)
+    waiting: list[Item] = [publication(10, deadline=at, offset=int(at)) for at in (1.0, 2.0)]
+    assert backlog.admit(waiting, 0.0)
+    waiting = backlog.resume(waiting, 1.0)
+    assert ([[1], 2], 1) == (shown(waiting), drops.expired)
+    assert backlog.admit(waiting, 1.0)
+    # What expired makes place.
+    waiting.append(publication(90, offset=3))
+    assert backlog.admit(waiting, 1.0)
 
 
 def test_keys_of_two_rooms_are_two_keys() -> None:
@@ -178,7 +204,7 @@ def test_note_grows_no_more_once_something_behind_it_tells_of_a_place_in_its_roo
     ]
     assert backlog.admit(waiting, 0.0)
     assert [1, [1], between, [2]] == shown(waiting)
-    backlog.recount(waiting)
+    waiting = let_read(backlog, waiting, 0)
     waiting.append(publication(10, overflow=NEWEST, offset=5))
     assert backlog.admit(waiting, 0.0)
     assert [1, [1], between, [3]] == shown(waiting)
@@ -212,7 +238,7 @@ def test_session_that_misses_something_in_too_many_places_must_go(
     backlog = Backlog(0, HOUR, Drops())
     waiting: list[Item] = [publication(room=str(n), overflow=overflow) for n in range(MAX_NOTES - 1)]
     assert backlog.admit(waiting, 0.0)
-    backlog.recount(waiting)
+    waiting = let_read(backlog, waiting, 0)
     for number in range(1 + excess):
         waiting.append(publication(room=f"another {number}", overflow=overflow))
     assert expected == backlog.admit(waiting, 0.0)
@@ -239,7 +265,7 @@ def test_presence_waits_once_for_each_room_and_of_more_than_one_only_the_numbers
     waiting += ["joined", newest := presence(4)]
     assert backlog.admit(waiting, 0.0)
     assert [told, other, "joined", newest] == waiting
-    backlog.recount(waiting)
+    waiting = let_read(backlog, waiting, 0)
     waiting.append(presence(5))
     assert backlog.admit(waiting, 0.0)
     assert [told, other, "joined"] == waiting[:-1]
@@ -266,7 +292,7 @@ def test_what_is_told_as_missed_is_exactly_what_is_not_there(
     steps: list[tuple[int, Overflow, int, str | None, int]],
 ) -> None:
     """Each step publishes in a room, under its strategy; then the client may read some."""
-    drops, backlog = Drops(), Backlog(100, HOUR, Drops())
+    drops = Drops()
     strategies = {room: strategy for room, strategy, *_ in reversed(steps)}
     backlog = Backlog(100, HOUR, drops)
     waiting: list[Item] = []
@@ -289,9 +315,9 @@ def test_what_is_told_as_missed_is_exactly_what_is_not_there(
             return
         assert sum(item.weight for item in waiting if isinstance(item, Publication)) <= 100
         if reads:
+            waiting = backlog.resume(waiting, 0.0)
             read += waiting[:reads]
             del waiting[:reads]
-            backlog.recount(waiting)
     for room, count in published.items():
         told = [
             item for item in read + waiting if isinstance(item, Publication | Missed) and item.room == room
