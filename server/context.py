@@ -1,5 +1,6 @@
 """Context: what all connections of one service share."""
 
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol, final
@@ -48,7 +49,11 @@ class Page:
 @final
 @dataclass(slots=True)
 class Context:
-    """The parts of a running service. `clock` gives the event loop's time in seconds."""
+    """The parts of a running service. `clock` gives the event loop's time in seconds.
+
+    That may stand still for a turn, and is in milliseconds on uvloop: what is shorter is measured by
+    `stopwatch`.
+    """
 
     settings: Settings
     clock: Callable[[], float]
@@ -65,4 +70,5 @@ class Context:
     routes: Mapping[str, Route]
     pages: Mapping[str, Page]
     connections: dict[Closable, None]
+    stopwatch: Callable[[], float] = time.monotonic
     is_draining: bool = False

@@ -19,6 +19,7 @@ from rfc6455 import (
     CloseCode,
     Connection,
     Ping,
+    Pong,
     ProtocolError,
     Role,
     Sending,
@@ -63,6 +64,7 @@ class WebSocketSession:
         "_is_ended",
         "_is_held",
         "_owed_pong",
+        "_pinged_at",
         "_reply_waits",
         "_transport",
         "_unwritten",
@@ -73,6 +75,7 @@ class WebSocketSession:
         "is_dirty",
         "is_paused",
         "out",
+        "rtt",
         "user",
     )
 
@@ -91,6 +94,7 @@ class WebSocketSession:
         self.dialect = dialect
         self.address = address
         self.user = user
+        self.rtt: float | None = None
         self.out: list[Item] = []
         self.is_dirty = False
         settings = context.settings
@@ -109,6 +113,8 @@ class WebSocketSession:
         self._allowance: Allowance | None = None
         # Whether something came from the peer, or went to it, since the heartbeat last looked.
         self.is_alive = True
+        # When the Ping was sent whose Pong is awaited.
+        self._pinged_at: float | None = None
         # Reading: inside the pump one write is gathered; it stops while a reply waits, or is held.
         self._is_corked = False
         self._reply_waits = False
@@ -205,6 +211,8 @@ class WebSocketSession:
                 elif isinstance(event, Close):
                     self.deliver(Tick(self._context.clock()))
                     connection.answer_close()
+                elif isinstance(event, Pong):
+                    self._measure(event)
             except SessionClosed:
                 # A reply to what crossed our Close has nowhere to go.
                 continue
@@ -239,6 +247,12 @@ class WebSocketSession:
             self._owed_pong = ping.payload
         else:
             self._connection.pong(ping.payload)
+
+    def _measure(self, pong: Pong) -> None:
+        """Take the time since our Ping, if this is its Pong: others may come unasked (RFC 6455 5.5.3)."""
+        if self._pinged_at is not None and pong.payload == _ping_payload(self._pinged_at):
+            self.rtt = self._context.stopwatch() - self._pinged_at
+            self._pinged_at = None
 
     # To the socket.
 
@@ -410,7 +424,8 @@ class WebSocketSession:
     def send_ping(self) -> None:
         """Ask for a sign of life; while writing is paused its progress is one."""
         if self._connection.sending is _OPEN and not self.is_paused:
-            self._connection.ping()
+            self._pinged_at = self._context.stopwatch()
+            self._connection.ping(_ping_payload(self._pinged_at))
             self._context.fanout.add(self)
 
     def give_up(self) -> None:
@@ -444,3 +459,8 @@ class WebSocketSession:
             self.dialect.disconnected(self, self._connection.close_code)
         except Exception:
             logger.exception("session %s failed at its end", self.id)
+
+
+def _ping_payload(time: float) -> bytes:
+    """Tell pings apart by when they were sent; without the hours, for what our clock shows is nobody's."""
+    return (int(time * 1_000_000) & 0xFFFF_FFFF).to_bytes(4, "big")

@@ -49,6 +49,8 @@ class Session(Protocol):
     address: str
     # The name that the handshake proved, which nobody else can claim.
     user: str | None
+    # Seconds from the last answered ping to its pong; None until there was one.
+    rtt: float | None
     out: list[Item]
     # Whether the fan-out has it on its list.
     is_dirty: bool

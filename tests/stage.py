@@ -87,6 +87,7 @@ class Carrier:
         "max_waiting",
         "out",
         "room_for",
+        "rtt",
         "user",
         "writes",
     )
@@ -104,6 +105,7 @@ class Carrier:
         self.dialect = dialect
         self.address = "192.0.2.1"
         self.user = user
+        self.rtt: float | None = None
         self.out: list[Item] = []
         self.is_dirty = False
         self.delivery = delivery or FrameDelivery(dialect, None, None)

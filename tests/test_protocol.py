@@ -6,7 +6,7 @@ import json
 import logging
 import re
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -156,7 +156,9 @@ async def test_what_arises_outside_of_a_read_leaves_in_one_write_at_the_end_of_t
     assert [] == transport.writes
     await asyncio.sleep(0)
     assert 1 == len(transport.writes)
-    assert [*(said(str(number)) for number in range(10)), Frame(PING)] == transport.frames()
+    *messages, ping = transport.frames()
+    assert [said(str(number)) for number in range(10)] == messages
+    assert PING == ping.opcode
 
 
 async def test_publications_of_one_turn_leave_in_one_write_per_member() -> None:
@@ -584,7 +586,7 @@ async def test_silent_client_is_pinged_and_then_given_up(service: Serve) -> None
         client = await running.open("/ws")
         await client.send(text('{"action":"join","room":"a"}'))
         await client.frames(2)
-        assert Frame(PING) == await client.frame()
+        assert PING == (await client.frame()).opcode
         await client.rest()
         assert [0] == [len(room.members) for room in running.context.hub.rooms]
 
@@ -595,26 +597,73 @@ async def test_any_octet_is_life(sign: bytes) -> None:
 
     now = 0.0
 
-    def sweep_to(last: float) -> list[Frame]:
-        """Sweep on time, every quarter of a second."""
+    def sweep_to(last: float) -> list[int]:
+        """Sweep on time, every quarter of a second; return the opcodes of what is sent."""
         nonlocal now
         while now < last:
             now += 0.25
             session._context.heartbeat.sweep(now)
         session.deliver(Tick(now))
-        return transport.frames()
+        return [one.opcode for one in transport.frames()]
 
     # Alive at first, then silent for an interval.
     assert [] == sweep_to(0.25)
-    assert [Frame(PING)] == sweep_to(0.5)
+    assert [PING] == sweep_to(0.5)
     transport.receive(sign[:1])
     assert [] == sweep_to(0.75)
-    assert [Frame(PING)] == sweep_to(1.0)
+    assert [PING] == sweep_to(1.0)
     # The time counts from that Ping.
     assert [] == sweep_to(1.75)
     assert "" == transport.end
-    assert [CLOSE] == [one.opcode for one in sweep_to(2.0)]
+    assert [CLOSE] == sweep_to(2.0)
     assert "aborted" == transport.end
+
+
+async def ping(transport: FakeTransport, session: WebSocketSession, stopwatch: Callable[[], float]) -> bytes:
+    """Ping, and return with which payload."""
+    session._context.stopwatch = stopwatch
+    session.send_ping()
+    await asyncio.sleep(0)
+    (sent,) = transport.frames()
+    assert PING == sent.opcode
+    return sent.payload
+
+
+async def test_round_trip_is_the_time_from_the_last_answered_ping_to_its_pong() -> None:
+    transport, session = await stage()
+    assert None is session.rtt
+    for sent_at, heard_at, expected in ((100.0, 100.25, 0.25), (5000.0, 5000.5, 0.5), (7000.0, 7000.0, 0.0)):
+        clock = iter((sent_at, heard_at))
+        payload = await ping(transport, session, clock.__next__)
+        transport.receive(frame(PONG, payload))
+        assert expected == session.rtt
+
+
+async def test_only_the_pong_to_the_last_ping_is_measured_and_only_once() -> None:
+    transport, session = await stage()
+    first = await ping(transport, session, lambda: 100.0)
+    last = await ping(transport, session, lambda: 200.0)
+    # 5.5.3: to several Pings one Pong may come, with the payload of the last; and others unasked.
+    session._context.stopwatch = lambda: 201.0
+    for payload in (b"", b"1234", first, last + b"5", last[:3]):
+        transport.receive(frame(PONG, payload))
+        assert None is session.rtt
+    transport.receive(frame(PONG, last))
+    session._context.stopwatch = lambda: 300.0
+    transport.receive(frame(PONG, last) + frame(PONG))
+    assert 1.0 == session.rtt
+
+
+async def test_round_trip_is_measured_on_a_real_connection(service: Serve) -> None:
+    async with service(**NO_RATES, ping_interval=0.25) as running:
+        client = await running.open()
+        (session,) = running.sessions()
+        sent = await client.frame()
+        assert (PING, None) == (sent.opcode, session.rtt)
+        await client.send(frame(PONG, sent.payload) + text("behind it"))
+        assert said("behind it") == await client.frame()
+        assert session.rtt is not None
+        assert 0 < session.rtt
 
 
 async def test_lag_of_our_own_is_no_silence_of_the_clients() -> None:
