@@ -271,10 +271,6 @@ def _bind(
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, settings.socket_send_buffer)
         if hasattr(socket, "TCP_NOTSENT_LOWAT"):
             listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, NOTSENT_LOWAT)
-        if hasattr(socket, "TCP_USER_TIMEOUT"):
-            # What is sent to a peer that is gone isn't acknowledged: that tells sooner than a Ping.
-            milliseconds = round(settings.pong_timeout * 1000)
-            listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, milliseconds)
         listener.bind(address)
     except OSError:
         listener.close()

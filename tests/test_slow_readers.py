@@ -131,3 +131,15 @@ async def test_reader_that_goes_on_in_time_misses_nothing_and_is_pinged_back(
             if one.opcode == TEXT:
                 log.hear(json.loads(one.payload))
         assert ([], COUNT) == (log.problems, log.heard)
+
+
+async def test_reader_whose_window_is_closed_is_not_reset_by_the_system(service: Serve) -> None:
+    settings = {**SETTINGS, "max_queue_bytes": 1 << 30, "ping_interval": 0, "pong_timeout": 0.25}
+    async with service(**settings) as running:
+        log = LogCheck()
+        client = await join(running, log)
+        await publish(running)
+        clock = running.context.clock
+        rested_at = clock() + 1.5
+        await eventually(True, lambda: clock() > rested_at)
+        assert list(range(COUNT)) == numbers_of(await read_on(client, log))
