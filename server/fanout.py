@@ -9,20 +9,29 @@ from collections.abc import Callable, Iterable
 from typing import final
 
 from .session import Session
-from .tick import Item, Tick
+from .tick import MAX_BATCH, Item, Tick
 
 logger = logging.getLogger(__name__)
 
 
 @final
 class Fanout:
-    """The list of dirty sessions. `schedule` calls back later in this turn, `clock` gives seconds."""
+    """The list of dirty sessions. `schedule` calls back later in this turn, `clock` gives seconds.
 
-    __slots__ = ("_clock", "_dirty", "_is_scheduled", "_schedule")
+    `max_batch` is how many octets a session writes before it asks whether the transport takes more.
+    """
 
-    def __init__(self, schedule: Callable[[Callable[[], None]], object], clock: Callable[[], float]) -> None:
+    __slots__ = ("_clock", "_dirty", "_is_scheduled", "_max_batch", "_schedule")
+
+    def __init__(
+        self,
+        schedule: Callable[[Callable[[], None]], object],
+        clock: Callable[[], float],
+        max_batch: int = MAX_BATCH,
+    ) -> None:
         self._schedule = schedule
         self._clock = clock
+        self._max_batch = max_batch
         self._dirty: list[Session] = []
         self._is_scheduled = False
 
@@ -48,7 +57,7 @@ class Fanout:
         self._is_scheduled = False
         dirty = self._dirty
         self._dirty = []
-        tick = Tick(self._clock())
+        tick = Tick(self._clock(), self._max_batch)
         for session in dirty:
             session.is_dirty = False
             try:

@@ -293,7 +293,7 @@ class WebSocketSession:
                 batch, count = tick.batch(self.out, self._delivery)
                 self._connection.send_encoded(batch, self._delivery.window_bits)
             else:
-                count = self._send_batch()
+                count = self._send_batch(tick.max_batch)
             # A new list: the tick keeps the old one to compare with.
             self.out = self.out[count:] if count < len(self.out) else []
             self._write()
@@ -355,7 +355,7 @@ class WebSocketSession:
             self._reply_waits = False
             self._resume()
 
-    def _send_batch(self) -> int:
+    def _send_batch(self, max_size: int) -> int:
         """Send the first items, compressed for this session alone; return how many."""
         size = 0
         for count, item in enumerate(self.out, 1):
@@ -367,7 +367,7 @@ class WebSocketSession:
             else:
                 self._connection.send_binary(message)
             size += len(message)
-            if size >= MAX_BATCH:
+            if size >= max_size:
                 return count
         return len(self.out)
 

@@ -29,6 +29,7 @@ from .overflow import OverflowRules
 from .policy import LOOPBACK_NAMES, Policy
 from .session import Dialect
 from .settings import Settings
+from .tick import MAX_BATCH
 from .tls import ServerTls
 
 logger = logging.getLogger(__name__)
@@ -160,7 +161,9 @@ class Service:
 
     def _make_context(self) -> Context:
         settings = self.settings
-        fanout = Fanout(self._loop.call_soon, self._loop.time)
+        # What is written is out of the hub's hands: no newer value takes its place.
+        max_batch = min(MAX_BATCH, settings.write_high_water)
+        fanout = Fanout(self._loop.call_soon, self._loop.time, max_batch)
         hub = Hub(
             fanout,
             self._loop.time,

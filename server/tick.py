@@ -25,12 +25,16 @@ class Delivery(Protocol):
 
 @final
 class Tick:
-    """A cache that lives for one fan-out. `now` is the event loop's time in seconds."""
+    """A cache that lives for one fan-out. `now` is the event loop's time in seconds.
 
-    __slots__ = ("_batches", "_encoded", "now")
+    `max_batch` is less than MAX_BATCH where a transport is to hold less.
+    """
 
-    def __init__(self, now: float) -> None:
+    __slots__ = ("_batches", "_encoded", "max_batch", "now")
+
+    def __init__(self, now: float, max_batch: int = MAX_BATCH) -> None:
         self.now = now
+        self.max_batch = max_batch
         self._encoded: dict[tuple[Shared, Delivery], bytes] = {}
         # Per delivery the items joined last: members of a room come one after the other.
         self._batches: dict[Delivery, tuple[list[Item], bytes, int]] = {}
@@ -44,7 +48,7 @@ class Tick:
         size = 0
         for item in items:
             piece = self._encode(item, delivery)
-            if pieces and size + len(piece) > MAX_BATCH:
+            if pieces and size + len(piece) > self.max_batch:
                 break
             pieces.append(piece)
             size += len(piece)

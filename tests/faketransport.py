@@ -17,8 +17,9 @@ class FakeTransport(asyncio.Transport):
         self.writes: list[bytes] = []
         self.reads = True
         self.eof_written = False
-        # Whether the next write is all that it takes for now.
+        # Whether the next write is all that it takes for now; whether each one is.
         self.is_nearly_full = False
+        self.is_full_after_a_write = False
         self.end = ""
         self._can_write_eof = can_write_eof
         self.protocol: asyncio.BaseProtocol = HttpProtocol(service.context)
@@ -82,7 +83,7 @@ class FakeTransport(asyncio.Transport):
     def write(self, data: bytes | bytearray | memoryview) -> None:
         assert not self.eof_written, "nothing follows an EOF"
         self.writes.append(bytes(data))
-        if self.is_nearly_full:
+        if self.is_nearly_full or self.is_full_after_a_write:
             self.is_nearly_full = False
             self.pause()
 

@@ -254,6 +254,23 @@ async def test_close_waits_for_what_was_sent_before() -> None:
     assert [said("Hello"), closed(1000)] == transport.frames()
 
 
+@pytest.mark.parametrize("fields", [[], [DEFLATE]])
+async def test_no_more_is_written_at_a_time_than_the_transport_is_to_hold(fields: list[str]) -> None:
+    settings = {"write_high_water": 2048, "write_low_water": 0, "compression_context_takeover": True}
+    transport, session = await stage("/ws", *fields, **settings)
+    transport.receive(text('{"action":"join","room":"a"}'))
+    transport.take()
+    transport.pause()
+    for _ in range(100):
+        session._context.hub.publish(session, "a", "a" * 100)
+    await asyncio.sleep(0)
+    transport.resume()
+    transport.is_full_after_a_write = True
+    await asyncio.sleep(0)
+    heard = 100 - len(session.out)
+    assert 5 < heard == len(transport.frames()) < 20
+
+
 async def test_drained_is_over_with_the_session() -> None:
     transport, session = await stage()
     transport.pause()

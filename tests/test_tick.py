@@ -132,6 +132,12 @@ def test_batch_ends_before_the_item_that_would_pass_64_kib(
     assert items[: count + 1] == delivery.encoded
 
 
+def test_batch_is_smaller_where_a_transport_is_to_hold_less() -> None:
+    items: list[Item] = ["a" * 10, "b" * 10, "c" * 10, "d"]
+    assert (b"a" * 10 + b"b" * 10, 2) == Tick(0.0, 29).batch(items, Counting())
+    assert (b"a" * 10 + b"b" * 10 + b"c" * 10, 3) == Tick(0.0, 30).batch(items, Counting())
+
+
 def test_batches_of_a_long_list_add_up_to_it() -> None:
     delivery, tick = Counting(), Tick(0.0)
     items: list[Item] = [publication(f"{number:05}".ljust(number * 7 % 3000, ".")) for number in range(500)]
