@@ -37,13 +37,18 @@ class LogCheck:
 
     def __init__(self) -> None:
         self.problems: list[str] = []
+        # Messages heard, those told as missed, and how often a room was joined with and without recovery.
+        self.heard = 0
+        self.missed = 0
+        self.recovered = 0
+        self.not_recovered = 0
         self._logs: dict[str, _Log] = {}
         self._checks: dict[str, Callable[[Json], None]] = {
             "welcome": self._welcome,
             "joined": self._joined,
             "left": self._left,
             "message": self._message,
-            "missed": self._missed,
+            "missed": self._skip,
             "ack": self._ack,
         }
 
@@ -52,6 +57,11 @@ class LogCheck:
         check = self._checks.get(message["type"])
         if check is not None:
             check(message)
+
+    @property
+    def positions(self) -> dict[str, tuple[str, int]]:
+        """How far each room was heard: its epoch and the offset."""
+        return {room: (log.epoch, log.position) for room, log in self._logs.items()}
 
     def since(self, room: str) -> Json | None:
         """Where to go on in a room, as the client says it when it joins again; None if it never was there."""
@@ -70,6 +80,7 @@ class LogCheck:
         if log is not None and log.epoch == epoch and log.is_joined and offset > log.position:
             self._complain(room, f"is at {offset}, but only {log.position} was heard")
         if not message["recovered"]:
+            self.not_recovered += log is not None
             self._logs[room] = _Log(epoch, offset)
             return
         if log is None or log.epoch != epoch or log.is_joined:
@@ -77,6 +88,7 @@ class LogCheck:
             self._logs[room] = _Log(epoch, offset)
             return
         # Who goes on from the last message that it heard is sent what it was told it missed, if it is left.
+        self.recovered += 1
         log.missed_before += log.missed
         log.missed = 0
         log.is_joined = True
@@ -90,6 +102,7 @@ class LogCheck:
         log = self._find(message)
         if log is None:
             return
+        self.heard += 1
         room, offset = message["room"], message["offset"]
         if offset <= log.offset:
             self._complain(room, f"{offset} came again, or behind {log.offset}")
@@ -101,9 +114,10 @@ class LogCheck:
         log.missed = log.missed_before = 0
         log.own = {one for one in log.own if one > offset}
 
-    def _missed(self, message: Json) -> None:
+    def _skip(self, message: Json) -> None:
         log = self._find(message)
         if log is not None:
+            self.missed += message["count"]
             log.missed += message["count"]
 
     def _ack(self, message: Json) -> None:

@@ -34,8 +34,8 @@ async def join(running: Running, log: LogCheck) -> RawClient:
     for epoch, offset in log.positions.values():
         since = {"since": {"epoch": epoch, "offset": offset}}
     await client.send(do("join", **since))
-    await client.frame()
-    log.hear(json.loads((await client.frame()).payload))
+    for _ in ("welcome", "joined"):
+        log.hear(json.loads((await client.frame()).payload))
     return client
 
 
