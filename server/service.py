@@ -43,10 +43,14 @@ MIN_DRAIN_BATCH: Final = 100
 
 _NO_IPV6: Final = (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL)
 
+_SCRIPT: Final = "text/javascript; charset=utf-8"
 _PAGES: Final = {
     "/": ("index.html", "text/html; charset=utf-8"),
-    "/app.js": ("app.js", "text/javascript; charset=utf-8"),
-    "/client.js": ("client.js", "text/javascript; charset=utf-8"),
+    "/app.js": ("app.js", _SCRIPT),
+    "/client.js": ("client.js", _SCRIPT),
+    "/connection.js": ("connection.js", _SCRIPT),
+    "/outbox.js": ("outbox.js", _SCRIPT),
+    "/people.js": ("people.js", _SCRIPT),
     "/style.css": ("style.css", "text/css; charset=utf-8"),
 }
 

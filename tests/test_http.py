@@ -11,7 +11,8 @@ from tests.rawclient import ACCEPT, TEXT, Answer, Frame, RawClient, closed, get,
 from tests.rawclient import close as close_frame
 from tests.vectors import REQUESTS, RequestVector
 
-PAGES = ("/", "/app.js", "/client.js", "/style.css", "/healthz")
+MODULES = ("/app.js", "/client.js", "/connection.js", "/outbox.js", "/people.js")
+PAGES = ("/", *MODULES, "/style.css", "/healthz")
 ROUTES = ("/", "/ws", "/echo")
 METHODS = ("GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH")
 # An address at which every host is served.

@@ -1,39 +1,33 @@
-// A client of the rooms dialect: a connection that comes back by itself, and the rooms it is in.
+// A client of the rooms dialect: the rooms it is in and what it has to say outlive the connection.
 //
 //   import { RoomsClient } from "/client.js";
 //
 //   const client = new RoomsClient("ws://localhost:8765/ws", { user: "alice" });
-//   client.addEventListener("message", ({ detail }) => console.log(detail.room, detail.user, detail.message));
+//   client.addEventListener("message", ({ detail }) => console.log(detail.user, detail.message));
+//   client.addEventListener("gap", ({ detail }) => console.log("load again what you show of", detail.room));
 //   client.connect();
 //   await client.join("general");
 //   await client.message("general", "hello");
 //
-// Events: what the server sends arrives as an event named by its `type` ("welcome", "joined", "message", ...),
-// the object itself in `detail`; a binary message arrives as "binary" with an ArrayBuffer. An error that
-// answers a call rejects that call's promise instead. "state" tells every change of `client.state`; its
-// `detail` is { state }, and when that is "offline" also { retryIn, code, reason }: milliseconds to the next
-// attempt, and why the connection ended.
+// Events: what the server sends arrives as an event named by its `type` ("welcome", "joined", "message",
+// "presence", "missed", ...), the object itself in `detail`; a binary message arrives as "binary" with an
+// ArrayBuffer. An error that answers a call rejects that call's promise instead. "status" tells every change
+// of `client.status`, "gap" that messages of a room are lost.
 
-export class RoomsError extends Error {
-  name = "RoomsError";
+import { Connection } from "./connection.js";
+import { Outbox, RoomsError, deferred } from "./outbox.js";
 
-  // `sent`: the request left this machine, so that it may have been carried out although no answer came.
-  constructor(code, message, sent = false) {
-    super(message);
-    this.code = code;
-    this.sent = sent;
-  }
-}
+export { RoomsError };
 
 const DEFAULTS = Object.freeze({
   user: undefined,
   // Requests without an answer, waiting or sent. With 100 rooms that are joined again after a reconnection
   // they stay below the 400 messages that the server takes at once.
   maxPending: 256,
+  // Less than the five minutes for which the server remembers ids, else a message might be published twice.
+  sendTimeout: 240_000,
   minDelay: 1_000,
   maxDelay: 30_000,
-  // A server that greets and then hangs up must not be asked again at once: only a connection that lasts
-  // resets the backoff.
   stableAfter: 10_000,
   welcomeTimeout: 10_000,
   pingInterval: 25_000,
@@ -44,85 +38,83 @@ const DEFAULTS = Object.freeze({
   clearTimeout: (timer) => globalThis.clearTimeout(timer),
 });
 
-const OPEN = 1;
-
-// Close codes of our own, from the range that is left to applications.
-const NO_WELCOME = 4000;
-const NO_PONG = 4001;
+const MESSAGE_TOO_BIG = 1009;
+// Ids of connections before, by which one's own messages are known when they are heard again.
+const MAX_IDS = 100;
 
 export class RoomsClient extends EventTarget {
-  #url;
   #options;
-  #state = "closed";
-  #id = null;
-  #socket = null;
-  #failures = 0;
-  #lastRef = 0;
-  #timers = new Map();
-  // The rooms to be in, by name; they outlive the connection.
+  #connection;
+  #outbox;
+  #ids = [];
+  // Of the first connection in this life of the server: who shows it is known by the ids of its messages.
+  #token = null;
+  // The token of this connection, for when the server doesn't know that one, and the question that tells it.
+  #newToken = null;
+  #resumeRef = null;
+  #count = 0;
+  // No other client's: the tabs of a user who has signed in are one sender to the server.
+  #idPrefix = [...crypto.getRandomValues(new Uint32Array(2))].map((part) => part.toString(36)).join("");
+  // The rooms and patterns to be in, by name.
   #rooms = new Map();
   // The joins under way on this connection, by ref.
   #joins = new Map();
-  // All other requests without an answer, by ref, in the order of the calls.
-  #requests = new Map();
 
   constructor(url, options = {}) {
     super();
-    this.#url = url;
     this.#options = { ...DEFAULTS, WebSocket: globalThis.WebSocket, ...options };
+    this.#outbox = new Outbox(this.#options);
+    this.#connection = new Connection(url, this.#options, {
+      welcome: (frame) => this.#greet(frame),
+      frame: (frame) => this.#receive(frame),
+      binary: (data) => this.#emit("binary", data),
+      status: (detail) => this.#change(detail),
+    });
   }
 
   // "closed" (nothing is tried), "connecting", "online" (welcomed) or "offline" (waiting to try again).
-  get state() {
-    return this.#state;
+  get status() {
+    return this.#connection.status;
   }
 
   // The id that the server gave this connection; another one after each reconnection.
   get id() {
-    return this.#id;
+    return this.status === "online" ? this.#ids.at(-1) : null;
   }
 
   // Requests without an answer.
   get pending() {
-    return this.#requests.size;
+    return this.#outbox.size;
+  }
+
+  // Tells whether this client has sent a message, on this connection or one before.
+  isMine({ from }) {
+    return this.#ids.includes(from);
+  }
+
+  // How far a room was heard: `since` for whoever is to go on from there. Null for a pattern.
+  position(room) {
+    return this.#rooms.get(room)?.position ?? null;
   }
 
   // Starts, or ends the wait for the next attempt. Throws what `new WebSocket` throws for a URL it can't use.
   connect() {
-    if (this.#state === "connecting" || this.#state === "online") return;
-    const socket = new this.#options.WebSocket(this.#url);
-    socket.binaryType = "arraybuffer";
-    socket.onmessage = (event) => this.#receive(event.data);
-    socket.onclose = (event) => this.#lose(event.code, event.reason);
-    // A close event follows every error event and says more. (The `ws` package throws where nobody listens.)
-    socket.onerror = () => {};
-    this.#socket = socket;
-    this.#disarm("retry");
-    this.#arm("welcome", this.#options.welcomeTimeout, () => this.#abandon(NO_WELCOME, "no welcome"));
-    this.#become("connecting");
+    this.#connection.connect();
   }
 
   // Ends the connection and everything that waits for it. `connect` begins anew, in no room.
   close(code = 1000, reason = "") {
-    if (this.#state === "closed") return;
-    const socket = this.#detach();
-    const error = (sent) => new RoomsError("closed", "The client was closed", sent);
-    for (const entry of this.#rooms.values()) entry.reject(error(entry.sent));
-    for (const request of this.#requests.values()) request.reject(error(request.sent));
-    this.#rooms.clear();
-    this.#requests.clear();
-    this.#failures = 0;
-    socket?.close(code, reason);
-    this.#become("closed");
+    this.#connection.close(code, reason);
   }
 
   // Resolves with the server's `joined`, on whichever connection it comes. From then on the room is joined
-  // again after each reconnection: the event "joined" tells it, or "error" with the name of a room that is
-  // lost.
-  join(room) {
+  // again after each reconnection, from where it was heard: the event "joined" tells it, with "gap" behind it
+  // if messages are lost, or "error" with the name of a room that is lost.
+  join(room, { user = this.#options.user, presence, state, since = null } = {}) {
     const known = this.#rooms.get(room);
     if (known) return known.promise;
-    const entry = { room, answered: false, sent: false, ...deferred() };
+    const here = { answered: false, isMember: false, sent: false, text: "" };
+    const entry = { room, user, presence, state, position: since, ...here, ...deferred() };
     this.#rooms.set(room, entry);
     this.#sendJoin(entry);
     return entry.promise;
@@ -133,201 +125,184 @@ export class RoomsClient extends EventTarget {
     const left = { type: "left", room };
     this.#rooms.get(room)?.reject(new RoomsError("left", `Left ${room} before the join was answered`));
     this.#rooms.delete(room);
-    if (!this.#isOpen()) return left;
-    try {
-      return await this.#request({ action: "leave", room });
-    } catch (error) {
-      if (error.code === "connection_lost" || error.code === "closed") return left;
-      throw error;
+    if (!this.#connection.isOpen) return left;
+    return this.#post({ action: "leave", room }, left);
+  }
+
+  // Publishes any JSON value to a room. Resolves with `ack`. `options`: `echo`, false not to hear it; `ttl`,
+  // seconds that it is worth something once the server has it; `id`, `user`.
+  message(room, message, options) {
+    return this.#publish({ action: "message", room, message }, options);
+  }
+
+  // To everyone connected. Resolves with `ack`. `options`: `echo`, true to hear it too; `ttl`, `id`, `user`.
+  broadcast(message, options) {
+    return this.#publish({ action: "broadcast", message }, options);
+  }
+
+  // To one client, by id or { id }, or to each client of a { user }. Resolves with `ack`. `options`: `ttl`,
+  // `id`, `user`.
+  direct(to, message, options) {
+    return this.#publish({ action: "direct", to, message }, options);
+  }
+
+  // Changes what this member of a room tells of itself, any JSON value. Resolves with `ack`.
+  async state(room, state) {
+    const ack = await this.#request({ action: "state", room, state });
+    const entry = this.#rooms.get(room);
+    if (entry) entry.state = state;
+    return ack;
+  }
+
+  // Resolves with `members`: the first `limit` of them, or with `byUser` of the users.
+  members(room, { limit, byUser } = {}) {
+    return this.#request({ action: "presence", room, limit, by_user: byUser });
+  }
+
+  // Resolves with `history`: the last messages of a room, up to `limit`.
+  history(room, limit) {
+    return this.#request({ action: "history", room, limit });
+  }
+
+  // With an id a message can be sent again on the next connection, and is published once.
+  #publish(fields, options = {}) {
+    const { user } = this.#options;
+    return this.#request({ ...fields, user, id: `${this.#idPrefix}-${this.#next()}`, ...options });
+  }
+
+  // Resolves with the server's answer, on whichever connection it comes. Rejects with a RoomsError:
+  // `queue_full` (refused here, never sent), `timeout`, `too_large`, `closed`, or the server's error code.
+  async #request(fields) {
+    const { maxPending } = this.#options;
+    if (this.pending >= maxPending) {
+      throw new RoomsError("queue_full", `${maxPending} requests wait for an answer already`);
     }
+    return this.#post(fields);
   }
 
-  // Publishes any JSON value to a room. Resolves with `ack`. `options`: `id`, the idempotency key; `user`.
-  message(room, message, options = {}) {
-    return this.#publish({ action: "message", room, message, ...options });
-  }
-
-  // To everyone connected. Resolves with `ack`. `options`: `echo`, to hear it too.
-  broadcast(message, options = {}) {
-    return this.#publish({ action: "broadcast", message, ...options });
-  }
-
-  // To one client, by id or { id }, or to each client of a { user }. Resolves with `ack`.
-  direct(to, message, options = {}) {
-    return this.#publish({ action: "direct", to, message, ...options });
-  }
-
-  // Waits for a connection where there is none. Rejects with a RoomsError: `queue_full` (refused here, never
-  // sent), `connection_lost` (sent, but not answered: sending it again is for the caller to decide), `closed`,
-  // or the code of the server's error.
-  async #publish(fields) {
-    if (this.#requests.size >= this.#options.maxPending) {
-      throw new RoomsError("queue_full", `${this.#options.maxPending} requests wait for an answer already`);
-    }
-    return this.#request({ user: this.#options.user, ...fields });
-  }
-
-  #request(fields) {
-    const ref = this.#nextRef();
-    const request = { text: JSON.stringify({ ...fields, ref }), sent: false, ...deferred() };
-    this.#requests.set(ref, request);
-    this.#sendRequest(request);
+  #post(fields, lost) {
+    const request = this.#outbox.add({ ...fields, ref: this.#next() }, lost);
+    this.#send(request);
     return request.promise;
   }
 
-  #sendRequest(request) {
-    if (!this.#isOpen()) return;
-    request.sent = true;
-    this.#socket.send(request.text);
+  #send(request) {
+    if (this.#connection.send(request.text)) request.sent = true;
   }
 
   #sendJoin(entry) {
-    if (!this.#isOpen()) return;
-    const ref = this.#nextRef();
-    entry.sent = true;
+    if (!this.#connection.isOpen) return;
+    const { room, user, presence, state } = entry;
+    const since = entry.position ?? undefined;
+    const ref = this.#next();
+    entry.text = JSON.stringify({ action: "join", room, user, presence, state, since, ref });
     this.#joins.set(ref, entry);
-    this.#socket.send(JSON.stringify({ action: "join", room: entry.room, ref }));
+    this.#send(entry);
   }
 
-  #nextRef() {
-    this.#lastRef += 1;
-    return this.#lastRef;
+  #next() {
+    this.#count += 1;
+    return this.#count;
   }
 
-  // A socket that is closing takes what it is given and drops it without a word.
-  #isOpen() {
-    return this.#state === "online" && this.#socket.readyState === OPEN;
+  // The server takes one after the other, so nothing here waits for an answer: who we were, where we were,
+  // and then what we have to say.
+  #greet({ id, token }) {
+    this.#ids = [...this.#ids, id].slice(-MAX_IDS);
+    this.#newToken = token;
+    if (this.#token === null) this.#token = token;
+    else this.#resume();
+    // Rooms before patterns, through which messages could be heard that a room is still to catch up on.
+    const entries = [...this.#rooms.values()];
+    for (const entry of entries.filter(({ position }) => position)) this.#sendJoin(entry);
+    for (const entry of entries.filter(({ position }) => !position)) this.#sendJoin(entry);
+    for (const request of this.#outbox) this.#send(request);
   }
 
-  #receive(data) {
-    this.#hearLife();
-    if (typeof data !== "string") return this.#emit("binary", data);
-    const frame = parse(data);
-    if (typeof frame?.type !== "string") {
-      return this.#emit("error", { type: "error", code: "invalid_answer", message: "No object with a type" });
+  #resume() {
+    this.#resumeRef = this.#next();
+    this.#connection.send(JSON.stringify({ action: "resume", token: this.#token, ref: this.#resumeRef }));
+  }
+
+  #receive(frame) {
+    const { type, ref } = frame;
+    if (this.#joins.has(ref)) return this.#answerJoin(frame);
+    // The server was started anew, and knows us by what we send from now on.
+    if (type === "error" && ref === this.#resumeRef) return (this.#token = this.#newToken);
+    this.#moveOn(frame);
+    if (this.#outbox.has(ref)) {
+      this.#outbox.answer(frame);
+      if (type === "error") return;
     }
-    if (frame.type === "welcome") return this.#greet(frame);
-    if (this.#joins.has(frame.ref)) return this.#answerJoin(frame);
-    if (this.#requests.has(frame.ref)) return this.#answerRequest(frame);
-    this.#emit(frame.type, frame);
-  }
-
-  #greet(frame) {
-    if (this.#state !== "connecting") return;
-    this.#id = frame.id;
-    this.#state = "online";
-    this.#disarm("welcome");
-    this.#arm("stable", this.#options.stableAfter, () => (this.#failures = 0));
-    this.#awaitSilence();
-    for (const entry of this.#rooms.values()) this.#sendJoin(entry);
-    for (const request of this.#requests.values()) this.#sendRequest(request);
-    this.#become("online");
-    this.#emit("welcome", frame);
+    this.#emit(type, frame);
   }
 
   #answerJoin(frame) {
     const entry = this.#joins.get(frame.ref);
     this.#joins.delete(frame.ref);
-    if (frame.type !== "error") {
-      entry.answered = true;
-      entry.resolve(frame);
-      return this.#emit(frame.type, frame);
-    }
+    if (frame.type === "error") return this.#refuseJoin(entry, frame);
+    // Whoever was here before, or came with a position, shows messages that the next ones should follow on.
+    const isGap = !frame.recovered && (entry.answered || entry.position !== null);
+    const { epoch, offset } = frame;
+    // If it is recovered, then what is missing comes behind this, and is counted as it comes.
+    if (!frame.recovered) entry.position = epoch ? { epoch, offset } : null;
+    entry.answered = entry.isMember = true;
+    entry.resolve(frame);
+    this.#emit("joined", frame);
+    if (isGap) this.#emit("gap", frame);
+  }
+
+  #refuseJoin(entry, frame) {
     if (this.#rooms.get(entry.room) === entry) this.#rooms.delete(entry.room);
     if (entry.answered) return this.#emit("error", { ...frame, room: entry.room });
     entry.reject(new RoomsError(frame.code, frame.message, true));
   }
 
-  #answerRequest(frame) {
-    const request = this.#requests.get(frame.ref);
-    this.#requests.delete(frame.ref);
-    if (frame.type === "error") return request.reject(new RoomsError(frame.code, frame.message, true));
-    request.resolve(frame);
-    this.#emit(frame.type, frame);
+  // An `ack` tells the place of a message of our own, which may be one that we don't hear. Through patterns
+  // rooms are heard that one isn't in, or not yet again: these have no place to keep.
+  #moveOn({ type, room, offset, count }) {
+    const entry = this.#rooms.get(room);
+    if (!entry?.isMember || entry.position === null) return;
+    const { epoch, offset: before } = entry.position;
+    const place = { message: offset, ack: offset, missed: before + count }[type];
+    if (place > before) entry.position = { epoch, offset: place };
   }
 
-  // Browsers can't see protocol pings, so after a silence we ask. Whatever arrives is life.
-  #awaitSilence() {
-    this.#arm("ping", this.#options.pingInterval, () => {
-      if (this.#isOpen()) this.#socket.send(JSON.stringify({ action: "ping" }));
-      this.#arm("pong", this.#options.pongTimeout, () => this.#abandon(NO_PONG, "no pong"));
-    });
+  #change(detail) {
+    if (detail.status === "offline") this.#lose(detail.code);
+    if (detail.status === "closed") this.#end(detail.reason);
+    this.#emit("status", detail);
   }
 
-  #hearLife() {
-    if (!this.#timers.has("pong")) return;
-    this.#disarm("pong");
-    this.#awaitSilence();
-  }
-
-  // The closing handshake of a dead connection takes minutes: start it, and don't wait for its end.
-  #abandon(code, reason) {
-    this.#socket.close(code, reason);
-    this.#lose(code, reason);
-  }
-
-  #lose(code, reason) {
-    this.#detach();
-    for (const [ref, request] of this.#requests) {
-      if (!request.sent) continue;
-      this.#requests.delete(ref);
-      request.reject(new RoomsError("connection_lost", "The connection ended before the answer came", true));
-    }
-    // Full jitter: clients that were cut off together don't come back together.
-    const { minDelay, maxDelay, random } = this.#options;
-    const retryIn = random() * Math.min(maxDelay, minDelay * 2 ** this.#failures);
-    this.#failures += 1;
-    this.#arm("retry", retryIn, () => this.connect());
-    this.#become("offline", { retryIn, code, reason });
-  }
-
-  #detach() {
-    const socket = this.#socket;
-    if (socket) socket.onmessage = socket.onclose = null;
-    this.#socket = null;
-    this.#id = null;
+  #lose(code) {
+    if (code === MESSAGE_TOO_BIG) this.#dropLargest();
     this.#joins.clear();
-    for (const name of [...this.#timers.keys()]) this.#disarm(name);
-    return socket;
+    for (const entry of this.#rooms.values()) entry.isMember = false;
+    this.#outbox.lose();
   }
 
-  #arm(name, delay, callback) {
-    const fire = () => {
-      this.#timers.delete(name);
-      callback();
-    };
-    this.#timers.set(name, this.#options.setTimeout(fire, delay));
+  // Sent again it would end the next connection too. Which message it was isn't told; the largest is one that
+  // is too large, too.
+  #dropLargest() {
+    const sizeOf = ({ text }) => new TextEncoder().encode(text).length;
+    const sent = [...this.#joins.values(), ...this.#outbox].filter(({ sent }) => sent);
+    const [largest] = sent.sort((one, other) => sizeOf(other) - sizeOf(one));
+    if (!largest) return;
+    this.#outbox.take(largest.ref);
+    if (this.#rooms.get(largest.room) === largest) this.#rooms.delete(largest.room);
+    largest.reject(new RoomsError("too_large", "A message is larger than the server takes", true));
   }
 
-  #disarm(name) {
-    this.#options.clearTimeout(this.#timers.get(name));
-    this.#timers.delete(name);
-  }
-
-  // Listeners may call any method, so this comes last in whatever changes the state.
-  #become(state, detail = {}) {
-    this.#state = state;
-    this.#emit("state", { state, ...detail });
+  #end(reason) {
+    this.#lose();
+    const told = reason ? `The connection was closed: ${reason}` : "The connection was closed";
+    for (const { reject, sent } of this.#rooms.values()) reject(new RoomsError("closed", told, sent));
+    this.#rooms.clear();
+    this.#outbox.giveUp("closed", told);
+    this.#token = null;
   }
 
   #emit(type, detail) {
     this.dispatchEvent(new CustomEvent(type, { detail }));
   }
-}
-
-function parse(text) {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return null;
-  }
-}
-
-function deferred() {
-  let resolve, reject;
-  const promise = new Promise((onResolve, onReject) => {
-    resolve = onResolve;
-    reject = onReject;
-  });
-  return { promise, resolve, reject };
 }
