@@ -47,6 +47,7 @@ _SCRIPT: Final = "text/javascript; charset=utf-8"
 _PAGES: Final = {
     "/": ("index.html", "text/html; charset=utf-8"),
     "/app.js": ("app.js", _SCRIPT),
+    "/client.d.ts": ("client.d.ts", "text/plain; charset=utf-8"),
     "/client.js": ("client.js", _SCRIPT),
     "/connection.js": ("connection.js", _SCRIPT),
     "/outbox.js": ("outbox.js", _SCRIPT),

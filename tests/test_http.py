@@ -12,7 +12,7 @@ from tests.rawclient import close as close_frame
 from tests.vectors import REQUESTS, RequestVector
 
 MODULES = ("/app.js", "/client.js", "/connection.js", "/outbox.js", "/people.js")
-PAGES = ("/", *MODULES, "/style.css", "/healthz")
+PAGES = ("/", *MODULES, "/client.d.ts", "/style.css", "/healthz")
 ROUTES = ("/", "/ws", "/echo")
 METHODS = ("GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH")
 # An address at which every host is served.

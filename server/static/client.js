@@ -12,7 +12,7 @@
 // Events: what the server sends arrives as an event named by its `type` ("welcome", "joined", "message",
 // "presence", "missed", ...), the object itself in `detail`; a binary message arrives as "binary" with an
 // ArrayBuffer. An error that answers a call rejects that call's promise instead. "status" tells every change
-// of `client.status`, "gap" that messages of a room are lost.
+// of `client.status`, "gap" that messages of a room are lost. client.d.ts has the types of it all.
 
 import { Connection } from "./connection.js";
 import { Outbox, RoomsError, deferred } from "./outbox.js";
