@@ -294,12 +294,12 @@ async def test_client_is_not_given_up_while_the_handler_holds_it_back(service: S
         await client.send(text("a") * count)
         # It answers each Ping; it is the server that doesn't read.
         for _ in range(3):
-            assert Frame(9) == await client.frame()
+            assert 9 == (await client.frame()).opcode
             await client.send(frame(10))
         gate.set()
         while count:
             received = await client.frame()
-            assert received in (said("a"), Frame(9))
+            assert received == said("a") or received.opcode == 9
             count -= received == said("a")
 
 
