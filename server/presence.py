@@ -1,6 +1,7 @@
 """Presence: who is in a room, and what has changed since its members were last told.
 
-Changes are gathered for an interval and told together: who came and went within it isn't told of at all.
+Changes are gathered for an interval and told together, each member's as one. Who came and went within it is
+told of as gone: somebody may have asked in between who is here.
 """
 
 from dataclasses import dataclass
@@ -38,18 +39,6 @@ class Change(Enum):
     CHANGED = "changed"
 
 
-# What two changes come to, one after the other; where there is no row they come to nothing.
-_TOGETHER: Final = {
-    (None, Change.JOINED): Change.JOINED,
-    (None, Change.LEFT): Change.LEFT,
-    (None, Change.CHANGED): Change.CHANGED,
-    (Change.JOINED, Change.CHANGED): Change.JOINED,
-    (Change.CHANGED, Change.CHANGED): Change.CHANGED,
-    (Change.CHANGED, Change.LEFT): Change.LEFT,
-    (Change.LEFT, Change.JOINED): Change.CHANGED,
-}
-
-
 @final
 class Changes:
     """What has changed in one room since it was last told."""
@@ -57,16 +46,14 @@ class Changes:
     __slots__ = ("_changes",)
 
     def __init__(self) -> None:
-        self._changes: dict[str, tuple[Change, Member]] = {}
+        # By id: whether a member was here before, its last change, and what it tells of itself.
+        self._changes: dict[str, tuple[bool, Change, Member]] = {}
 
     def note(self, change: Change, member: Member) -> None:
         """Add a change to those of the same session before it."""
         before = self._changes.get(member.id)
-        change_since = _TOGETHER.get((before[0] if before else None, change))
-        if change_since is None:
-            del self._changes[member.id]
-        else:
-            self._changes[member.id] = change_since, member
+        was_here = change is not Change.JOINED if before is None else before[0]
+        self._changes[member.id] = was_here, change, member
 
     def clear(self) -> None:
         """Begin anew."""
@@ -78,7 +65,9 @@ class Changes:
         if len(changes) * hearers > MAX_TOLD:
             return None
         told: dict[Change, list[Member]] = {change: [] for change in Change}
-        for change, member in changes.values():
+        for was_here, change, member in changes.values():
+            if change is not Change.LEFT:
+                change = Change.CHANGED if was_here else Change.JOINED
             told[change].append(member)
         return told
 

@@ -256,13 +256,25 @@ def test_changes_are_told_to_who_asked_once_an_interval() -> None:
     memberships.join(other, "a", user="bob")
     memberships.join(third, "a")
     memberships.leave(third, "a")
-    assert [{Change.JOINED: ["a", "b"]}] == diffs(stage, hearer)
+    assert [{Change.JOINED: ["a", "b"], Change.LEFT: ["c"]}] == diffs(stage, hearer)
     assert [] == diffs(stage, hearer)
     memberships.set_state(other, "a", Raw(b"1"))
     assert [{Change.CHANGED: ["b"]}] == diffs(stage, hearer)
     stage.hub.exit(other)
     assert [{Change.LEFT: ["b"]}] == diffs(stage, hearer)
     assert [] == other.heard
+
+
+def test_who_goes_within_the_interval_is_gone_for_those_who_saw_it_meanwhile() -> None:
+    stage = Stage()
+    memberships = stage.hub.memberships
+    hearer, passer_by, onlooker = (stage.connect(id) for id in "abc")
+    memberships.join(hearer, "a", hears_presence=True)
+    memberships.join(passer_by, "a")
+    memberships.join(onlooker, "a", hears_presence=True)
+    assert passer_by in stage.room("a").members
+    stage.hub.exit(passer_by)
+    assert [{Change.JOINED: ["a", "c"], Change.LEFT: ["b"]}] == diffs(stage, onlooker)
 
 
 def test_interval_begins_with_the_first_change() -> None:
