@@ -1,7 +1,7 @@
 """Stage: a hub without an event loop, whose turns are ended by hand, and sessions that keep what they get."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import final
 
 from msgspec import Raw
@@ -9,9 +9,11 @@ from msgspec import Raw
 from rfc6455 import Connection, Role
 from server.delivery import FrameDelivery
 from server.fanout import Fanout
+from server.flow import Backlog, Drops
 from server.history import Archive
 from server.hub import Hub
 from server.overflow import OverflowRules
+from server.presence import Change, PresenceDiff
 from server.publication import Missed, Publication, Replay, Shared
 from server.refusal import Refusal
 from server.room import Room
@@ -22,6 +24,19 @@ from server.tick import Delivery, Item, Message, Tick
 def line(kind: str, room: str, offset: int, sender: str, user: str, payload: str) -> str:
     """All that a publication says, in one line."""
     return f"{kind} {room!r} {offset} from {sender} as {user}: {payload}"
+
+
+def member_line(id: str, user: str | None, state: Raw | bytes | None) -> str:
+    """All that a member tells of itself, in one line."""
+    return f"{id} as {user} in {state and bytes(state)!r}"
+
+
+def presence_line(room: str, count: int, users: int, changes: Iterable[tuple[Change, str]] | None) -> str:
+    """All that a room's presence tells, in one line, whatever the order of the changes."""
+    told = "truncated"
+    if changes is not None:
+        told = "; ".join(sorted(f"{change.value} {member}" for change, member in changes))
+    return f"presence {room!r} {count} {users}: {told}"
 
 
 @final
@@ -44,6 +59,8 @@ class LineDialect:
         self.encoded += 1
         if isinstance(item, Missed):
             return f"missed {item.count} of {item.room!r}"
+        if isinstance(item, PresenceDiff):
+            return _presence(item)
         publication = item.publication if isinstance(item, Replay) else item
         if not isinstance(publication, Publication):
             return None
@@ -64,16 +81,29 @@ class LineDialect:
         self._hub.exit(session)
 
 
+def _presence(diff: PresenceDiff) -> str:
+    if diff.changes is None:
+        return presence_line(diff.room, diff.count, diff.users, None)
+    changes = [
+        (change, one.id if change is Change.LEFT else member_line(one.id, one.user, one.state))
+        for change, members in diff.changes.items()
+        for one in members
+    ]
+    return presence_line(diff.room, diff.count, diff.users, changes)
+
+
 @final
 class Carrier:
     """A session that keeps its writes for a client to read, and takes only as many as it has room for.
 
-    With more than `max_waiting` publications left over it gives up, as a slow reader's connection does.
+    What others published and it has no room for is bounded in weight and in seconds.
     """
 
     __slots__ = (
         "__weakref__",
+        "_backlog",
         "_client",
+        "_drops",
         "_heard",
         "_read",
         "address",
@@ -84,7 +114,8 @@ class Carrier:
         "id",
         "is_dirty",
         "is_held",
-        "max_waiting",
+        "max_seconds",
+        "max_weight",
         "out",
         "room_for",
         "rtt",
@@ -99,7 +130,9 @@ class Carrier:
         user: str | None = None,
         *,
         delivery: Delivery | None = None,
-        max_waiting: float = math.inf,
+        max_weight: int = 1 << 30,
+        max_seconds: float = math.inf,
+        drops: Drops | None = None,
     ) -> None:
         self.id = id
         self.dialect = dialect
@@ -109,12 +142,15 @@ class Carrier:
         self.out: list[Item] = []
         self.is_dirty = False
         self.delivery = delivery or FrameDelivery(dialect, None, None)
-        self.max_waiting = max_waiting
+        self.max_weight = max_weight
+        self.max_seconds = max_seconds
         self.room_for: float = math.inf
         self.writes: list[bytes] = []
         self.close_code: int | None = None
         self.delivered_at: float | None = None
         self.is_held = False
+        self._backlog: Backlog | None = None
+        self._drops = drops or Drops()
         self._client = Connection(Role.CLIENT)
         self._read = 0
         self._heard: list[Message] = []
@@ -135,11 +171,18 @@ class Carrier:
 
     def deliver(self, tick: Tick) -> None:
         self.delivered_at = tick.now
+        if self._backlog is not None and not self.is_paused:
+            self.out = self._backlog.resume(self.out, tick.now)
         while self.out and not self.is_paused:
             octets, count = tick.batch(self.out, self.delivery)
             self.out = self.out[count:]
             self._write(octets)
-        if sum(isinstance(item, Publication) for item in self.out) > self.max_waiting:
+        if not self.out:
+            self._backlog = None
+            return
+        if self._backlog is None:
+            self._backlog = Backlog(self.max_weight, self.max_seconds, self._drops)
+        if not self._backlog.admit(self.out, tick.now):
             self.kick(1013, "too slow")
 
     def send(self, message: Message) -> None:
@@ -208,10 +251,19 @@ class Stage:
         user: str | None = None,
         *,
         delivery: Delivery | None = None,
-        max_waiting: float = math.inf,
+        max_weight: int = 1 << 30,
+        max_seconds: float = math.inf,
     ) -> Carrier:
         """Let a session in, which shares the stage's delivery unless it has another."""
-        carrier = Carrier(id, self.dialect, user, delivery=delivery or self.delivery, max_waiting=max_waiting)
+        carrier = Carrier(
+            id,
+            self.dialect,
+            user,
+            delivery=delivery or self.delivery,
+            max_weight=max_weight,
+            max_seconds=max_seconds,
+            drops=self.hub.drops,
+        )
         self.dialect.connected(carrier)
         return carrier
 
