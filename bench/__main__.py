@@ -23,7 +23,7 @@ SMOKE_CONNECTIONS: Final = 50
 SMOKE_LARGEST: Final = 10_000
 SMOKE_VALUES: Final = 2
 # What shows that a peer works; the other rows of a smoke run are of the first server alone.
-SMOKE_ROWS: Final = ("echo-small", "fan-one", "deflate-200")
+SMOKE_ROWS: Final = ("echo-small", "echo-tls", "fan-one", "deflate-200")
 
 
 @final
@@ -95,6 +95,9 @@ def _measure(run: Run, rows: Sequence[str]) -> None:
                 limit = f"the descriptor limit allows {run.max_connections:,} connections"
                 print(f"\n{workload.name} is left out: {limit}", flush=True)
                 continue
+            if workload.is_tls and run.bench.certificate is None:
+                print(f"\n{workload.name} is left out: it takes OpenSSL's headers and command", flush=True)
+                continue
             print("\n" + measure(run, workload), flush=True)
     for axis in growth.AXES:
         if arguments.is_chosen(axis.name, axis.on_demand, rows):
@@ -136,7 +139,9 @@ def main() -> int:
         machine = describe_machine(servers)
         print(f"{machine}; rounds: {rounds}, interleaved, {seconds:g} s each", flush=True)
         server_core, generator_core = choose_cores()
-        bench = Bench(Generator(builds.generator(), generator_core), server_core, rounds, seconds)
+        certificate = builds.certificate()
+        generator = Generator(builds.generator(with_tls=certificate is not None), generator_core)
+        bench = Bench(generator, server_core, rounds, seconds, certificate)
         run = Run(bench, servers, _choose_watched(options, servers), raise_descriptor_limit(), options.smoke)
         _measure(run, options.rows)
     except Unusable as error:

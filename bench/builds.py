@@ -15,12 +15,35 @@ from bench.servers import CHECKOUT, PEERS, Server, our_stream, ours, raw
 _FOLDER: Final = CHECKOUT / "build" / "bench"
 _GENERATOR_SOURCES: Final = CHECKOUT / "bench" / "loadgen"
 _RAW_SOURCE: Final = CHECKOUT / "bench" / "peers" / "raw.c"
+_COMPILER: Final = os.environ.get("CC", "gcc")
 
 
-def generator() -> Path:
+_FIND_HEADERS: Final = (_COMPILER, "-fsyntax-only", "-include", "openssl/ssl.h", "-x", "c", os.devnull)
+_NEW_CERTIFICATE: Final = (
+    *("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"),
+    *("-nodes", "-subj", "/CN=localhost", "-days", "1"),
+)
+
+
+def generator(with_tls: bool) -> Path:
     """Return the load generator's program."""
+    sources = sorted(_GENERATOR_SOURCES.glob("*.c"))
     headers = sorted(_GENERATOR_SOURCES.glob("*.h"))
-    return _compile("loadgen", sorted(_GENERATOR_SOURCES.glob("*.c")), headers)
+    if with_tls:
+        return _compile("loadgen-tls", sources, headers, "-DWITH_TLS", "-lssl", "-lcrypto")
+    return _compile("loadgen", sources, headers)
+
+
+def certificate() -> Path | None:
+    """Return a new certificate with its key, for a day; None without OpenSSL's headers or its command."""
+    _FOLDER.mkdir(parents=True, exist_ok=True)
+    path = str(_FOLDER / "certificate.pem")
+    try:
+        for command in (_FIND_HEADERS, (*_NEW_CERTIFICATE, "-keyout", path, "-out", path)):
+            subprocess.run(command, check=True, capture_output=True)
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return Path(path)
 
 
 def servers() -> list[Server]:
@@ -57,15 +80,14 @@ def _copy_without(name: str, kept: str) -> Path:
     return folder
 
 
-def _compile(name: str, sources: Sequence[Path], headers: Sequence[Path]) -> Path:
+def _compile(name: str, sources: Sequence[Path], headers: Sequence[Path], *options: str) -> Path:
     program = _FOLDER / name
     newest = max(path.stat().st_mtime for path in (*sources, *headers))
     if program.exists() and program.stat().st_mtime > newest:
         return program
     _FOLDER.mkdir(parents=True, exist_ok=True)
-    compiler = os.environ.get("CC", "gcc")
     try:
-        subprocess.run([compiler, "-O2", "-Wall", "-Wextra", "-o", program, *sources], check=True)
+        subprocess.run([_COMPILER, "-O2", "-Wall", "-Wextra", "-o", program, *sources, *options], check=True)
     except (OSError, subprocess.CalledProcessError) as error:
         raise Unusable(f"{name} can't be built: {error}") from error
     return program

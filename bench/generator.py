@@ -33,6 +33,8 @@ class Generator:
         command = [str(self.program), workload.mode, *_traffic(workload), *_entrance(door), *_raw(server)]
         command += ["--port", str(process.port), "--pid", str(process.pid)]
         command += ["--milliseconds", str(round(seconds * 1000))]
+        if workload.is_tls:
+            command += ["--tls", "1"]
         if not workload.is_deflated:
             return _sample(what, self._output(what, command, seconds))
         text = make_json(workload.size)
@@ -98,6 +100,8 @@ def _raw(server: Server) -> list[str]:
 
 def can_run(workload: Workload, server: Server) -> bool:
     if getattr(server, workload.door) is None or (workload.is_deflated and not server.can_deflate):
+        return False
+    if workload.is_tls and not server.tls:
         return False
     if workload.rooms > 1:
         return server.room is not None and "%R" in server.room.template

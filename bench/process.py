@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import IO, Final, final
 
 from bench.servers import Server
@@ -35,11 +36,17 @@ class Process:
 
 
 @contextmanager
-def running(server: Server, core: int | None, deflate: bool = False) -> Iterator[Process]:
-    """Start the server on that core; hand it over once it accepts; end it afterwards."""
+def running(
+    server: Server, core: int | None, deflate: bool = False, certificate: Path | None = None
+) -> Iterator[Process]:
+    """Start the server on that core; hand it over once it accepts; end it afterwards.
+
+    With a certificate it speaks TLS.
+    """
     port = _free_port()
-    places = {"{port}": str(port), "{deflate}": "on" if deflate else "off"}
-    command = [places.get(word, word) for word in server.command]
+    places = {"{port}": str(port), "{deflate}": "on" if deflate else "off", "{certificate}": str(certificate)}
+    words = server.command + (server.tls if certificate else ())
+    command = [places.get(word, word) for word in words]
     with tempfile.TemporaryFile() as output:
         child = _start(server, command, core, output)
         process = Process(port, child.pid, output)

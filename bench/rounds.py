@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import final
 
 from bench.generator import Generator, Sample, can_run
@@ -19,6 +20,8 @@ class Bench:
     server_core: int | None
     rounds: int
     seconds: float
+    # For TLS, which isn't measured without.
+    certificate: Path | None
 
     def measure(self, workload: Workload, servers: Sequence[Server]) -> dict[str, list[Sample]]:
         """Return the samples of every server that can do the work."""
@@ -31,5 +34,6 @@ class Bench:
 
     def sample(self, workload: Workload, server: Server) -> Sample:
         """Measure once, on a fresh server."""
-        with running(server, self.server_core, workload.is_deflated) as process:
+        certificate = self.certificate if workload.is_tls else None
+        with running(server, self.server_core, workload.is_deflated, certificate) as process:
             return self.generator.run(workload, server, process, self.seconds)

@@ -31,7 +31,7 @@ class Door:
 @final
 @dataclass(frozen=True, slots=True)
 class Server:
-    """In the command `{port}` is replaced, and `{deflate}` by `on` or `off`."""
+    """In the command `{port}` is replaced, `{deflate}` by `on` or `off`, `{certificate}` by a file's path."""
 
     name: str
     command: tuple[str, ...]
@@ -40,6 +40,8 @@ class Server:
     # What must be installed: a Python package, or `npm:` one of Node's.
     needs: str = ""
     can_deflate: bool = False
+    # What the command has beside where it shall speak TLS; empty if it can't.
+    tls: tuple[str, ...] = ()
     is_raw: bool = False
     folder: Path = CHECKOUT
 
@@ -79,7 +81,9 @@ _UNLIMITED: Final = (
 
 def ours(name: str = "ours", folder: Path = CHECKOUT, loop: str = "auto") -> Server:
     command = (sys.executable, "-m", "server", "--port", "{port}", "--loop", loop, *_UNLIMITED)
-    return Server(name, command, room=_OUR_ROOM, can_deflate=True, folder=folder)
+    # An older checkout may have none.
+    tls = ("--tls-certificate", "{certificate}") if (folder / "server" / "tls.py").exists() else ()
+    return Server(name, command, room=_OUR_ROOM, can_deflate=True, tls=tls, folder=folder)
 
 
 def our_stream() -> Server:
@@ -95,7 +99,7 @@ def peer(name: str, command: tuple[str, ...]) -> Server:
 
 def _python(package: str, suffix: str = "", can_deflate: bool = False) -> Server:
     command = (sys.executable, "-m", f"bench.peers.{package}", "{port}", "{deflate}", suffix.strip("-"))
-    return Server(package + suffix, command, needs=package, can_deflate=can_deflate)
+    return Server(package + suffix, command, needs=package, can_deflate=can_deflate, tls=("{certificate}",))
 
 
 def _node(file: str) -> tuple[str, ...]:

@@ -22,12 +22,14 @@ class Workload:
     rooms: int = 1
     # The payload is JSON, and permessage-deflate agreed on.
     is_deflated: bool = False
+    is_tls: bool = False
     # Measured only when it is named.
     on_demand: bool = False
 
     @property
     def title(self) -> str:
         traffic = f"{self.size:,} octets{' of JSON, deflated' if self.is_deflated else ''}"
+        traffic += " over TLS" if self.is_tls else ""
         traffic += f", {self.rate:,} a second" if self.rate else f", {self.depth} in flight"
         what = _TITLES[self.mode]
         figure = "p99 of the latency in us" if self.rate else what[1]
@@ -57,6 +59,8 @@ WORKLOADS: Final = (
     Workload("echo-small", "echo", "echo", connections=32, size=64),
     Workload("echo-deep", "echo", "echo", connections=32, size=64, depth=16),
     Workload("echo-large", "echo", "echo", connections=16, size=65536),
+    Workload("echo-tls", "echo", "echo", connections=32, size=64, is_tls=True),
+    Workload("echo-tls-large", "echo", "echo", connections=16, size=65536, is_tls=True),
     Workload("open-20k", "echo", "echo", connections=32, size=64, rate=20_000),
     Workload("open-100k", "echo", "echo", connections=32, size=64, rate=100_000),
     Workload("open-fan", "fan", "room", connections=1000, size=128, rate=100),

@@ -11,13 +11,13 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
-#include <sys/uio.h>
 #include <unistd.h>
 
 /* Servers limit connections per client address, and an address has only so many ports. */
 enum { CONNECTIONS_PER_ADDRESS = 500 };
 
 int epoll;
+const Transport *transport;
 Connection *connections, *publisher;
 int total_connections, dialled, ready;
 uint64_t counted, in_flight, errors;
@@ -59,6 +59,7 @@ void hang_up(Connection *c)
     struct linger reset = {.l_onoff = 1, .l_linger = 0};
     setsockopt(c->fd, SOL_SOCKET, SO_LINGER, &reset, sizeof reset);
     close(c->fd);
+    transport->release(c);
     c->state = LOST;
 }
 
@@ -84,7 +85,7 @@ void write_allowed(Connection *c)
         if (wanted > ring_length) wanted = ring_length;
         size_t first = wanted < ring_length - at ? wanted : ring_length - at;
         struct iovec pieces[2] = {{ring + at, first}, {ring, wanted - first}};
-        ssize_t written = writev(c->fd, pieces, 2);
+        ssize_t written = transport->send(c, pieces, 2);
         if (written < 0 && errno == EAGAIN) {
             watch(c, EPOLLIN | EPOLLOUT);
             return;
@@ -103,7 +104,8 @@ static void write_now(Connection *c, int opcode, const void *message, size_t len
 {
     unsigned char *frame = allocate(length + MAX_HEAD, 1);
     size_t size = encode_frame(frame, opcode, message, length);
-    if (write(c->fd, frame, size) != (ssize_t)size) lose(c, "the server doesn't read");
+    struct iovec whole = {frame, size};
+    if (transport->send(c, &whole, 1) != (ssize_t)size) lose(c, "the server doesn't read");
     free(frame);
 }
 
@@ -143,18 +145,25 @@ static void on_answer(Connection *c, const Frame *frame)
     advance(c);
 }
 
+static void secure(Connection *c)
+{
+    if (!transport->secure(c)) return;
+    c->state = UPGRADING;
+    if (option.raw)
+        advance(c);
+    else
+        request_upgrade(c);
+}
+
 static void on_connected(Connection *c)
 {
     int error = 0;
     socklen_t length = sizeof error;
     getsockopt(c->fd, SOL_SOCKET, SO_ERROR, &error, &length);
     if (error) die("connect: %s", strerror(error));
-    c->state = UPGRADING;
+    c->state = SECURING;
     watch(c, EPOLLIN);
-    if (option.raw)
-        advance(c);
-    else
-        request_upgrade(c->fd);
+    secure(c);
 }
 
 static void on_frame(Connection *c, const Frame *frame, uint64_t now)
@@ -200,16 +209,17 @@ static void keep(Connection *c, const unsigned char *rest, size_t length)
     if (!is_in_buffer) memcpy(c->buffer, rest, length);
 }
 
-/* A read goes behind what is kept of an earlier one, so that every frame lies in one piece. */
-static void on_readable(Connection *c)
+/* A read goes behind what is kept of an earlier one, so that every frame lies in one piece. False if there was
+ * nothing to read. */
+static bool on_readable(Connection *c)
 {
     unsigned char *in = c->held ? c->buffer : inbox;
     size_t room = c->held ? c->capacity - c->held : sizeof inbox, at = 0;
-    ssize_t arrived = read(c->fd, in + c->held, room);
-    if (arrived < 0 && errno == EAGAIN) return;
+    ssize_t arrived = transport->receive(c, in + c->held, room);
+    if (arrived < 0 && errno == EAGAIN) return false;
     if (arrived <= 0) {
         lose(c, arrived ? strerror(errno) : "connection ended by the server");
-        return;
+        return false;
     }
     size_t length = c->held + arrived;
     uint64_t now = nanoseconds();
@@ -217,11 +227,11 @@ static void on_readable(Connection *c)
         at = check_handshake(in, length);
         if (!at) {
             keep(c, in, length);
-            return;
+            return true;
         }
         if (option.mode->upgraded) {
             option.mode->upgraded(c, now);
-            return;
+            return false;
         }
         advance(c);
     }
@@ -233,13 +243,21 @@ static void on_readable(Connection *c)
     keep(c, in + at, length - at);
     write_allowed(c);
     if (publisher) write_allowed(publisher);
+    return true;
 }
 
 void on_event(Connection *c, uint32_t events)
 {
-    if (c->state == CONNECTING)
+    if (c->state == CONNECTING) {
         on_connected(c);
-    else if (c->state != LOST && events & EPOLLOUT)
-        write_allowed(c);
-    if (c->state > CONNECTING && c->state != LOST && events & ~EPOLLOUT) on_readable(c);
+        return;
+    }
+    if (c->state == SECURING) {
+        secure(c);
+        return;
+    }
+    if (c->state != LOST && events & EPOLLOUT) write_allowed(c);
+    if (c->state == LOST || !(events & ~EPOLLOUT)) return;
+    /* Nothing wakes us for what has left the socket already. */
+    while (on_readable(c) && c->state != LOST && transport->holds_octets(c)) continue;
 }

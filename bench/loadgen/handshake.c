@@ -5,7 +5,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 /* The key and its answer are the sample in RFC 6455, 1.3. */
 static const char KEY[] = "dGhlIHNhbXBsZSBub25jZQ==";
@@ -25,9 +24,10 @@ void prepare_request(void)
         die("out of memory");
 }
 
-void request_upgrade(int fd)
+void request_upgrade(Connection *c)
 {
-    if (write(fd, request, strlen(request)) != (ssize_t)strlen(request)) die("can't write the handshake");
+    struct iovec whole = {request, strlen(request)};
+    if (transport->send(c, &whole, 1) != (ssize_t)whole.iov_len) die("can't write the handshake");
 }
 
 /* The length of the server's answer to the handshake, or 0 until it is complete. */

@@ -5,19 +5,22 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
+#include <sys/uio.h>
 
 enum { TEXT = 1, BINARY = 2, CLOSE = 8, PING = 9, PONG = 10, MAX_PAYLOAD = 1 << 24, MAX_HEAD = 14 };
 
 #define SECOND ((uint64_t)1000000000)  /* in nanoseconds */
 
-/* What a connection waits for: the TCP handshake, the answer to the upgrade, what the server says unasked,
- * the answer to the hello, the answers to its joins; then it takes part in the traffic. */
-typedef enum { CONNECTING, UPGRADING, GREETED, HAILING, JOINING, READY, LOST } State;
+/* What a connection waits for: the TCP handshake, that of TLS, the answer to the upgrade, what the server says
+ * unasked, the answer to the hello, the answers to its joins; then it takes part in the traffic. */
+typedef enum { CONNECTING, SECURING, UPGRADING, GREETED, HAILING, JOINING, READY, LOST } State;
 
 typedef struct {
     int fd;
     int number;
     State state;
+    struct ssl_st *tls;
     uint32_t watched;       /* the events epoll reports for it */
     int awaited;            /* messages still to come before the next state */
     uint64_t allowed;       /* octets of the ring that may be written, since the beginning */
@@ -28,6 +31,17 @@ typedef struct {
     unsigned char *buffer;  /* the beginning of a frame whose end hasn't arrived */
     size_t held, capacity;  /* how much of it there is; how much has room */
 } Connection;
+
+/* What lies between a connection and the network. All that is read or written may be less than was asked for. */
+typedef struct {
+    bool (*secure)(Connection *c);  /* false while the peer has to answer first */
+    ssize_t (*receive)(Connection *c, void *in, size_t room);
+    ssize_t (*send)(Connection *c, const struct iovec *pieces, int count);
+    bool (*holds_octets)(const Connection *c);  /* that have left the socket and aren't received */
+    void (*release)(Connection *c);
+} Transport;
+
+extern const Transport plain, *const tls;  /* NULL: built without OpenSSL */
 
 typedef struct {
     int opcode;
@@ -57,7 +71,7 @@ extern const Mode echo_mode, fan_mode, churn_mode, storm_mode, idle_mode;
 /* options.c */
 typedef struct {
     const Mode *mode;
-    int port, pid, connections, size, depth, rate, rooms, greetings, milliseconds, binary, raw, deflate;
+    int port, pid, connections, size, depth, rate, rooms, greetings, milliseconds, binary, raw, deflate, tls;
     const char *path, *hello, *join, *leave, *template, *payload;
 } Options;
 extern Options option;
@@ -88,11 +102,12 @@ const char *name_room(const char *text, int room);
 
 /* handshake.c */
 void prepare_request(void);
-void request_upgrade(int fd);
+void request_upgrade(Connection *c);
 size_t check_handshake(const unsigned char *in, size_t available);
 
 /* connection.c */
 extern int epoll;
+extern const Transport *transport;
 extern Connection *connections, *publisher;
 extern int total_connections, dialled, ready;
 extern uint64_t counted, in_flight, errors;

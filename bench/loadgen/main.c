@@ -74,6 +74,7 @@ int main(int argc, char **argv)
     descriptors.rlim_cur = descriptors.rlim_max;
     setrlimit(RLIMIT_NOFILE, &descriptors);
     prepare_request();
+    transport = option.tls ? tls : &plain;
     epoll = epoll_create1(EPOLL_CLOEXEC);
     total_connections = option.connections + option.mode->spare;
     connections = allocate(total_connections, sizeof *connections);

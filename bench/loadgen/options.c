@@ -25,6 +25,7 @@ static const struct {
     {"--binary", &option.binary, 0},
     {"--raw", &option.raw, 0},              /* 1: plain TCP, no handshake and no frames */
     {"--deflate", &option.deflate, 0},      /* 1: the payload is compressed; offer that and expect it */
+    {"--tls", &option.tls, 0},
 };
 
 static const struct {
@@ -71,6 +72,7 @@ void parse_options(int argc, char **argv)
         if (!set(argv[i], argv[i + 1])) die("no option %s", argv[i]);
     }
     if (!option.port || !option.pid) die("--port and --pid are needed");
+    if (option.tls && !tls) die("--tls, but built without OpenSSL");
     if (option.size > MAX_PAYLOAD) die("--size is at most %d", MAX_PAYLOAD);
     if (option.rate && !option.mode->issue) die("--rate is for echo and fan alone");
     if (option.mode->joins && !option.join && option.mode == &fan_mode) die("fan without --join");

@@ -5,6 +5,7 @@ import sys
 
 from aiohttp import WSMsgType, web
 
+from bench.peers import tls
 from bench.peers.loop import run
 
 members: set[web.WebSocketResponse] = set()
@@ -46,7 +47,7 @@ async def main(port: int) -> None:
     app.add_routes([web.get("/echo", echo), web.get("/room", room)])
     runner = web.AppRunner(app, access_log=None)
     await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", port, backlog=1024)
+    site = web.TCPSite(runner, "127.0.0.1", port, backlog=1024, ssl_context=tls.context())
     await site.start()
     await asyncio.Event().wait()
 

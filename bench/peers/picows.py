@@ -4,6 +4,7 @@ import sys
 
 from picows import WSFrame, WSListener, WSMsgType, WSTransport, WSUpgradeRequest, ws_create_server
 
+from bench.peers import tls
 from bench.peers.loop import run
 
 members: set[WSTransport] = set()
@@ -45,7 +46,9 @@ def listener(request: WSUpgradeRequest) -> WSListener:
 
 
 async def main(port: int) -> None:
-    server = await ws_create_server(listener, "127.0.0.1", port, backlog=1024, max_frame_size=2**25)
+    server = await ws_create_server(
+        listener, "127.0.0.1", port, backlog=1024, max_frame_size=2**25, ssl=tls.context()
+    )
     await server.serve_forever()
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import uvicorn
 
+from bench.peers import tls
 from bench.peers.loop import run
 
 Send = Callable[[dict[str, Any]], Awaitable[None]]
@@ -45,6 +46,7 @@ async def main(port: int) -> None:
     config = uvicorn.Config(
         app, port=port, backlog=1024, lifespan="off", log_level="error", access_log=False,
         ws_max_size=2**25, ws_ping_interval=None, ws_per_message_deflate=False,
+        ssl_certfile=tls.certificate(),
     )  # fmt: skip
     await uvicorn.Server(config).serve()
 

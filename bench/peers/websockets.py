@@ -7,6 +7,7 @@ from websockets.asyncio.server import ServerConnection, broadcast, serve
 from websockets.exceptions import ConnectionClosed
 from websockets.extensions.permessage_deflate import ServerPerMessageDeflateFactory
 
+from bench.peers import tls
 from bench.peers.loop import run
 
 members: set[ServerConnection] = set()
@@ -45,7 +46,7 @@ async def main(port: int, deflate: bool) -> None:
     ]
     async with serve(
         handle, "127.0.0.1", port, backlog=1024, compression=None, extensions=extensions if deflate else None,
-        max_size=2**25, ping_interval=None,
+        max_size=2**25, ping_interval=None, ssl=tls.context(),
     ) as server:  # fmt: skip
         await server.serve_forever()
 
