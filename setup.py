@@ -28,7 +28,6 @@ COMPILED = [
     "server/limits.py",
     "server/tick.py",
     "server/protocol.py",
-    "server/dialects/stream.py",
 ]
 
 NATIVE_GROUP = [Extension("rfc6455._masking", ["rfc6455/_masking.c"], extra_compile_args=["-O3"])]

@@ -68,8 +68,8 @@ def pytest_sessionstart() -> None:
         return
     # In a checkout an extension hides the source that was edited, and holds constants of other sources.
     suffix = EXTENSION_SUFFIXES[0]
-    built = [*package.glob(f"*{suffix}"), *server.rglob(f"*{suffix}")]
-    hidden = [path.with_name(path.name.removesuffix(suffix) + ".py") for path in server.rglob(f"*{suffix}")]
+    built = [*package.glob(f"*{suffix}"), *server.glob(f"*{suffix}")]
+    hidden = [path.with_name(path.name.removesuffix(suffix) + ".py") for path in server.glob(f"*{suffix}")]
     newest = max(source.stat().st_mtime for source in [*package.glob("*.py"), *package.glob("*.c"), *hidden])
     if any(extension.stat().st_mtime < newest for extension in built):
         raise pytest.UsageError("extensions are older than their sources: install again, or remove them")
