@@ -10,7 +10,7 @@ from typing import Any, Final, cast, final
 _TEXT: Final = 0x81
 _PING: Final = 0x89
 _PONG: Final = 0x8A
-_REQUEST: Final = (
+REQUEST: Final = (
     b"GET /ws HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
     b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
 )
@@ -33,7 +33,7 @@ class Member(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast(asyncio.Transport, transport)
-        self.transport.write(_REQUEST + self._hello)
+        self.transport.write(REQUEST + self._hello)
 
     def data_received(self, data: bytes) -> None:
         received = self._received + data if self._received else data
