@@ -70,7 +70,7 @@ def main() -> None:
     options = parser.parse_args()
     raise_descriptor_limit()
     server_core, generator_core = choose_cores()
-    generator = Generator(builds.generator(), generator_core)
+    generator = Generator(builds.generator(with_tls=False), generator_core)
     print(f"{describe_machine([ours()])}; {options.rounds} rounds of {options.seconds:g} s", flush=True)
     reading = options.members - options.stalled
     workload = Workload("slow", "fan", "room", connections=reading, size=128, rate=options.rate)

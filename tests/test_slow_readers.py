@@ -1,15 +1,17 @@
 """What a client that stops reading, and then reads on, is told under each policy: on real sockets."""
 
 import json
-from typing import Any, Final
+from typing import Any, Final, final
 
 import pytest
+from msgspec import Raw
 
 from server.overflow import Overflow
+from server.publication import Publication
 
 from .conftest import NARROW, Running, Serve, eventually
 from .logcheck import LogCheck
-from .rawclient import CLOSE, PING, PONG, TEXT, Frame, RawClient, frame, text
+from .rawclient import CLOSE, PING, TEXT, Frame, RawClient, frame, text
 
 COUNT: Final = 400
 KEYS: Final = 20
@@ -21,22 +23,61 @@ SETTINGS: Final[dict[str, Any]] = {
     "history_messages": 1000,
     "history_bytes": 64 << 20,
 }
+ENDLESS: Final[dict[str, Any]] = {**SETTINGS, "max_queue_bytes": 1 << 30}
 
 
 def do(action: str, **fields: Any) -> bytes:
     return text(json.dumps({"action": action, "room": "a", **fields}))
 
 
-async def join(running: Running, log: LogCheck) -> RawClient:
-    """Join where the log ends, and read up to the answer."""
-    client = await running.open("/ws", receive_buffer=4096)
-    since = {}
-    for epoch, offset in log.positions.values():
-        since = {"since": {"epoch": epoch, "offset": offset}}
-    await client.send(do("join", **since))
-    for _ in ("welcome", "joined"):
-        log.hear(json.loads((await client.frame()).payload))
-    return client
+@final
+class Reader:
+    """A client, over all of its connections, and what it was told."""
+
+    def __init__(self) -> None:
+        self.client: RawClient
+        self.log = LogCheck()
+        self.values: list[dict[str, Any]] = []
+        self.missed = 0
+        # How many messages it was told of, heard or missed, before a control frame.
+        self.control_frames: list[tuple[Frame, int]] = []
+
+    @property
+    def accounted(self) -> int:
+        return len(self.values) + self.missed
+
+    @property
+    def numbers(self) -> list[int]:
+        return [value["number"] for value in self.values]
+
+    async def join(self, running: Running) -> bool:
+        """Join where the log ends; return whether that was recovered."""
+        self.client = await running.open("/ws", receive_buffer=4096)
+        self.log.hear(json.loads((await self.client.frame()).payload))
+        since = self.log.since("a")
+        await self.client.send(do("join", **({} if since is None else {"since": since})))
+        joined = json.loads((await self.client.frame()).payload)
+        self.log.hear(joined)
+        return bool(joined["recovered"])
+
+    async def hear(self) -> None:
+        """Read a frame."""
+        received = await self.client.frame()
+        if received.opcode != TEXT:
+            self.control_frames.append((received, self.accounted))
+            return
+        message = json.loads(received.payload)
+        self.log.hear(message)
+        match message["type"]:
+            case "message":
+                self.values.append(message["message"])
+            case "missed":
+                self.missed += message["count"]
+
+    async def read_on(self, count: int) -> None:
+        """Read until so many messages are accounted for."""
+        while self.accounted < count:
+            await self.hear()
 
 
 async def publish(running: Running) -> None:
@@ -49,63 +90,49 @@ async def publish(running: Running) -> None:
         assert number == json.loads((await publisher.frame()).payload)["ref"]
 
 
-async def read_on(client: RawClient, log: LogCheck) -> list[dict[str, Any]]:
-    """Read until the last message is accounted for, or the server closes; return what was published."""
-    values = []
-    while log.heard + log.missed < COUNT:
-        received = await client.frame()
-        if received.opcode == CLOSE:
-            assert b"\x03\xf5too slow" == received.payload.partition(b"; retry=")[0]
-            await client.eof()
-            break
-        heard = json.loads(received.payload)
-        log.hear(heard)
-        if heard["type"] == "message":
-            values.append(heard["message"])
-    return values
-
-
-def numbers_of(values: list[dict[str, Any]]) -> list[int]:
-    return [value["number"] for value in values]
-
-
 async def test_disconnected_reader_is_closed_with_1013_and_recovers_the_rest(service: Serve) -> None:
     async with service(**SETTINGS) as running:
-        log = LogCheck()
-        client = await join(running, log)
+        reader = Reader()
+        await reader.join(running)
         await publish(running)
-        before = await read_on(client, log)
-        assert 0 < len(before) < COUNT
-        rest = await read_on(await join(running, log), log)
-        assert list(range(COUNT)) == numbers_of(before + rest)
-        assert ([], 1, 0) == (log.problems, log.recovered, log.missed)
+        while not reader.control_frames:
+            await reader.hear()
+        ((close, heard),) = reader.control_frames
+        assert (CLOSE, b"\x03\xf5too slow") == (close.opcode, close.payload.partition(b"; retry=")[0])
+        assert 0 < heard < COUNT
+        await reader.client.eof()
+        assert await reader.join(running)
+        await reader.read_on(COUNT)
+        assert list(range(COUNT)) == reader.numbers
+        assert ([], 0) == (reader.log.problems, reader.missed)
 
 
 @pytest.mark.parametrize("policy", ["drop-oldest", "drop-newest"])
 async def test_reader_is_told_where_and_how_much_was_dropped(policy: str, service: Serve) -> None:
     async with service(**SETTINGS, slow_readers=Overflow.parse(policy)) as running:
-        log = LogCheck()
-        client = await join(running, log)
+        reader = Reader()
+        await reader.join(running)
         await publish(running)
-        numbers = numbers_of(await read_on(client, log))
-        # Each offset was either heard or counted in its place, up to the last.
-        assert ([], COUNT) == (log.problems, log.positions["a"][1])
+        await reader.read_on(COUNT)
+        # The log check holds each note to its place.
+        assert [] == reader.log.problems
+        since = reader.log.since("a")
+        assert since is not None
+        assert COUNT == since["offset"]
         drops = running.context.hub.drops
-        assert drops.oldest + drops.newest == log.missed
-        assert 0 < log.missed < COUNT
-        assert (0, policy == "drop-oldest") == (numbers[0], numbers[-1] == COUNT - 1)
+        assert COUNT > drops.oldest + drops.newest == reader.missed > 0
+        assert (0, policy == "drop-oldest") == (reader.numbers[0], reader.numbers[-1] == COUNT - 1)
 
 
 async def test_conflated_reader_hears_the_latest_value_of_every_key(service: Serve) -> None:
     async with service(**SETTINGS, slow_readers=Overflow.parse("conflate:key")) as running:
-        log = LogCheck()
-        client = await join(running, log)
+        reader = Reader()
+        await reader.join(running)
         await publish(running)
-        values = await read_on(client, log)
-        assert COUNT == len(values) + log.missed
-        assert running.context.hub.drops.conflated == log.missed > 0
+        await reader.read_on(COUNT)
+        assert running.context.hub.drops.conflated == reader.missed > 0
         latest: dict[str, int] = {}
-        for value in values:
+        for value in reader.values:
             # Of one key nothing comes behind what is newer.
             assert latest.get(value["key"], -1) < value["number"]
             latest[value["key"]] = value["number"]
@@ -113,33 +140,53 @@ async def test_conflated_reader_hears_the_latest_value_of_every_key(service: Ser
 
 
 @pytest.mark.parametrize("policy", ["disconnect", "drop-oldest", "drop-newest"])
-async def test_reader_that_goes_on_in_time_misses_nothing_and_is_pinged_back(
-    policy: str, service: Serve
-) -> None:
-    settings = {**SETTINGS, "max_queue_bytes": 1 << 30, "slow_readers": Overflow.parse(policy)}
-    async with service(**settings) as running:
-        log = LogCheck()
-        client = await join(running, log)
+async def test_reader_that_goes_on_in_time_misses_nothing_and_is_ponged(policy: str, service: Serve) -> None:
+    async with service(**ENDLESS, slow_readers=Overflow.parse(policy)) as running:
+        reader = Reader()
+        await reader.join(running)
         (session,) = running.sessions()
         await publish(running)
         assert session.is_paused
-        await client.send(frame(PING, b"are you there?"))
+        await reader.client.send(frame(PING, b"are you there?"))
         await eventually(b"are you there?", lambda: session._owed_pong)
-        heard = [await client.frame() for _ in range(COUNT + 1)]
-        assert [Frame(PONG, b"are you there?")] == [one for one in heard if one.opcode != TEXT]
-        for one in heard:
-            if one.opcode == TEXT:
-                log.hear(json.loads(one.payload))
-        assert ([], COUNT) == (log.problems, log.heard)
+        await reader.read_on(COUNT)
+        assert list(range(COUNT)) == reader.numbers
+        ((pong, heard),) = reader.control_frames
+        assert b"are you there?" == pong.payload
+        # It didn't wait for all that waits.
+        assert heard < COUNT / 2
 
 
 async def test_reader_whose_window_is_closed_is_not_reset_by_the_system(service: Serve) -> None:
-    settings = {**SETTINGS, "max_queue_bytes": 1 << 30, "ping_interval": 0, "pong_timeout": 0.25}
-    async with service(**settings) as running:
-        log = LogCheck()
-        client = await join(running, log)
+    async with service(**ENDLESS, ping_interval=0, pong_timeout=0.25) as running:
+        reader = Reader()
+        await reader.join(running)
         await publish(running)
         clock = running.context.clock
         rested_at = clock() + 1.5
         await eventually(True, lambda: clock() > rested_at)
-        assert list(range(COUNT)) == numbers_of(await read_on(client, log))
+        await reader.read_on(COUNT)
+        assert list(range(COUNT)) == reader.numbers
+
+
+async def test_however_fast_a_feed_is_no_more_waits_than_one_value_of_each_key(service: Serve) -> None:
+    keys, rounds = 1000, 10
+    async with service(**ENDLESS, slow_readers=Overflow.parse("conflate:key")) as running:
+        reader = Reader()
+        await reader.join(running)
+        (session,) = running.sessions()
+        for number in range(rounds):
+            for key in range(keys):
+                running.service.hub.publish(None, "a", Raw(b'{"key":%d,"number":%d}' % (key, number)))
+            # A hundredth of it is read.
+            for _ in range(keys // 100):
+                await reader.hear()
+        await eventually((True, False), lambda: (session.is_paused, session.is_dirty))
+        waiting = [item.key for item in session.out if isinstance(item, Publication)]
+        assert len(waiting) == len(set(waiting)) <= keys
+        await reader.client.send(frame(PING))
+        await eventually(b"", lambda: session._owed_pong)
+        await reader.read_on(keys * rounds)
+        latest = {value["key"]: value["number"] for value in reader.values}
+        assert dict.fromkeys(range(keys), rounds - 1) == latest
+        assert [b""] == [pong.payload for pong, _ in reader.control_frames]
