@@ -30,7 +30,25 @@ PROTOCOL = [
 OUTSIDE = {"asyncio", "logging", "random", "socket", "ssl", "threading", "time"}
 
 # What a client speaks and what carries it know the session and the hub; none of these knows them.
-HUB = ("flow", "history", "hub", "presence", "publication", "registry", "rooms", "session")
+HUB = (
+    "conflation",
+    "flow",
+    "history",
+    "hub",
+    "idempotency",
+    "memberships",
+    "names",
+    "overflow",
+    "patterns",
+    "presence",
+    "publication",
+    "refusal",
+    "registry",
+    "room",
+    "rooms",
+    "session",
+    "tokens",
+)
 CLIENTS = ("server.carriers", "server.dialects")
 
 

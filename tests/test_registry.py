@@ -3,8 +3,10 @@
 import tracemalloc
 import weakref
 
+import pytest
+
 from server.registry import Registry
-from tests.stage import Carrier, LineDialect, Stage
+from tests.stage import Carrier, LineDialect, Stage, refusal_of
 
 DIALECT = LineDialect(Stage().hub)
 
@@ -61,6 +63,51 @@ def test_to_remove_once_more_or_who_never_came_does_nothing() -> None:
         registry.remove(first)
         registry.remove(stranger)
         assert [second] == list(registry.all()) == registry.of_user("alice")
+
+
+@pytest.mark.parametrize(
+    ("proven", "claimed", "expected"),
+    [
+        (None, None, "anonymous"),
+        (None, "", "anonymous"),
+        (None, "carol", "carol"),
+        ("bob", None, "bob"),
+        ("bob", "", "bob"),
+        ("bob", "bob", "bob"),
+        (None, "alice", "forbidden"),
+        ("bob", "alice", "forbidden"),
+        ("bob", "carol", "forbidden"),
+        (None, "\n", "invalid_name"),
+    ],
+)
+def test_nobody_speaks_under_a_name_that_another_has_proved(
+    proven: str | None, claimed: str | None, expected: str
+) -> None:
+    registry = Registry()
+    registry.add(Carrier("a", DIALECT, "alice"))
+    speaker = Carrier("b", DIALECT, proven)
+    registry.add(speaker)
+    names: list[str] = []
+    refusal = refusal_of(lambda: names.append(registry.name_of(speaker, claimed)))
+    assert [expected] == [refusal, *names][-1:]
+
+
+def test_ids_of_messages_are_a_users_or_those_of_the_session_that_one_was_before() -> None:
+    registry = Registry()
+    first, second = Carrier("a", DIALECT), Carrier("b", DIALECT)
+    phone, desk = Carrier("c", DIALECT, "session a"), Carrier("d", DIALECT, "session a")
+    assert registry.sender_of(phone) == registry.sender_of(desk)
+    senders = [registry.sender_of(one) for one in (first, second, phone)]
+    assert 3 == len(set(senders))
+    registry.resume(second, registry.token_of(first))
+    assert registry.sender_of(first) == registry.sender_of(second)
+    assert "invalid_token" == refusal_of(lambda: registry.resume(second, "a.b"))
+    assert registry.sender_of(first) == registry.sender_of(second)
+    # A user is known by the name, whatever token comes with it.
+    registry.resume(phone, registry.token_of(first))
+    assert registry.sender_of(phone) == registry.sender_of(desk)
+    registry.remove(second)
+    assert senders[1] == registry.sender_of(second)
 
 
 def test_who_left_is_not_kept() -> None:
