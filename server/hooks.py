@@ -72,7 +72,9 @@ class Hooks:
             except Refusal as refusal:
                 refused(refusal)
             else:
-                then(result)
+                # A hook that ended its own session learns of it at its next await, and may have none.
+                if self._running.get(session) is asyncio.current_task():
+                    then(result)
         except SessionClosed:
             # Nobody is left to be answered.
             pass

@@ -9,7 +9,7 @@ from msgspec import Meta
 
 from server.application import Action, Application, Draft, Kind, Refusal, Session
 from tests.conftest import Running, Serve, eventually
-from tests.rawclient import RawClient, closed, text
+from tests.rawclient import CLOSE, Frame, RawClient, closed, text
 
 Json = dict[str, Any]
 
@@ -26,6 +26,13 @@ async def enter(running: Running) -> RawClient:
     client = await running.open("/ws")
     assert ["welcome"] == [message["type"] for message in await hear(client, 1)]
     return client
+
+
+async def until_close(client: RawClient) -> list[Frame]:
+    frames = [await client.frame()]
+    while frames[-1].opcode != CLOSE:
+        frames.append(await client.frame())
+    return frames
 
 
 def error(code: str, message: str, ref: int) -> Json:
@@ -88,6 +95,30 @@ async def test_join_may_be_refused_and_nothing_is_joined(service: Serve) -> None
         assert error("private", "shut.* is private.", 1) == pattern
         assert ("joined", 1) == (joined["type"], joined["members"])
         assert ["open"] == [room.name for room in running.context.hub.rooms]
+
+
+@pytest.mark.parametrize("hook", ["connect", "join"])
+async def test_session_that_its_own_hook_ended_is_nowhere(hook: str, service: Serve) -> None:
+    app = Application()
+    kicked = asyncio.Event()
+
+    async def end(session: Session, room: str = "") -> None:
+        session.kick(1008, "out")
+        kicked.set()
+
+    if hook == "connect":
+        app.on_connect(end)
+    else:
+        app.on_join(end)
+    async with service(None, app) as running:
+        client = await running.open("/ws")
+        await do(client, {"action": "join", "room": "a"})
+        await kicked.wait()
+        assert (CLOSE, b"\x03\xf0out") == [(one.opcode, one.payload) for one in await until_close(client)][-1]
+        await client.eof()
+        await eventually([], lambda: [task for task in asyncio.all_tasks() if "hook" in task.get_name()])
+        hub = running.context.hub
+        assert (0, []) == (len(hub.registry), [room for room in hub.rooms if room.members])
 
 
 async def test_publication_may_be_changed_or_refused_whatever_its_kind(service: Serve) -> None:
