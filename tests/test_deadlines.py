@@ -95,3 +95,6 @@ def test_an_entry_expires_a_delay_after_it_was_last_added(steps: list[tuple[str,
         else:
             deadlines.discard(entry)
         assert set(due) == {other for other in "abcd" if other in deadlines}
+        if due:
+            # Of those added at one time the first.
+            assert due[deadlines.oldest()] == min(due.values())

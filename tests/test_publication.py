@@ -3,7 +3,7 @@
 import msgspec
 import pytest
 
-from server.publication import PUBLICATION_OVERHEAD, Kind, Payload, Publication, weight_of
+from server.publication import PUBLICATION_OVERHEAD, Kind, Missed, Payload, Publication, Replay, weight_of
 
 
 def publication(payload: Payload = "hello") -> Publication:
@@ -62,3 +62,9 @@ def test_a_part_of_a_message_counts_for_itself_alone() -> None:
 def test_a_text_that_utf_8_cannot_hold_is_its_publishers_mistake() -> None:
     with pytest.raises(UnicodeEncodeError):
         weight_of("\ud800")
+
+
+def test_what_is_shared_tells_what_it_is_about() -> None:
+    published, note = publication(), Missed("a", 2)
+    assert published is Replay(published).publication
+    assert ("a", 2) == (note.room, note.count)
