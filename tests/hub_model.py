@@ -1,361 +1,306 @@
 """Hub model: who is here, who hears what and in which order, in as few lines as it can be said."""
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Final, NamedTuple, final
+from itertools import groupby
+from typing import NamedTuple, final
 
+from server.hub import AlreadyPublished
+from server.idempotency import Place
 from server.names import matches
-from server.presence import MAX_STATE, Change
-from tests.stage import line, member_line, presence_line
+from server.publication import PUBLICATION_OVERHEAD
+from server.refusal import Refusal
+from tests.stage import changes_line, line, member_line, missed_line, presence_line
 
-GOOD_NAMES: Final = frozenset({"a", "b", "s.x", "s.y", "s.x.z", "alice", "bob", "carol"})
-GOOD_PATTERNS: Final = frozenset({"s.*", "s.>", ">", "*"})
-BAD_PATTERNS: Final = frozenset({">.s"})
-
-
-class Limits(NamedTuple):
-    rooms: int
-    rooms_per_session: int
-    # Of the history.
-    publications: int
-    seconds: float
-    weight: int
-    total_weight: int
-    presence_interval: float
+GOOD_ROOMS = frozenset({"a", "b", "a.b", "a.c", "d"})
+GOOD_PATTERNS = frozenset({">", "a.*", "*.b"})
+GOOD_USERS = frozenset({"alice", "bob", "carol"})
+PRESENCE_INTERVAL = 1.0
+TOO_LARGE = "9" * 1025
 
 
-class Line(NamedTuple):
-    """What is to reach a client, but for what belongs to a room, by `deadline` at the latest."""
+class Entry(NamedTuple):
+    """One thing that a client is to hear; what nobody asked for has a room, if only an empty one."""
 
     text: str
-    room: str = ""
+    room: str | None = None
+    weight: int = 0
+    at: float = math.inf
     deadline: float = math.inf
+    # What is left of it if it tells who is here, and more of that comes.
+    numbers: str = ""
 
 
 class Saying(NamedTuple):
-    """What a session says, or the server if there is no `sender`, and as whom if it claims a name."""
+    """What a session says, and as whom if it claims a name."""
 
-    sender: str | None
+    sender: str
     payload: str
-    weight: int
-    claimed: str | None = None
-    echo: bool = True
+    claimed: str | None
     id: str | None = None
     ttl: float | None = None
 
 
-class Since(NamedTuple):
-    life: int
-    offset: int
+class Found(NamedTuple):
+    """What one finds on joining."""
+
+    members: int
+    users: int = 0
+    offset: int = 0
+    recovered: bool = False
 
 
 class Member(NamedTuple):
     user: str | None
-    state: bytes | None
-    hears_presence: bool
-
-
-class Kept(NamedTuple):
-    line: Line
-    at: float
-    weight: int
-
-
-@final
-@dataclass(eq=False)
-class RoomModel:
-    name: str
-    # Which of all lives of rooms it is.
-    life: int
-    offset: int = 0
-    members: dict[str, Member] = field(default_factory=dict)
-    history: list[Kept] = field(default_factory=list)
-    # Who was there when changes were told last, and who came, went or changed since.
-    told: dict[str, Member] = field(default_factory=dict)
-    changed: set[str] = field(default_factory=set)
-
-    @property
-    def listeners(self) -> list[str]:
-        return [id for id, member in self.members.items() if member.hears_presence]
-
-    @property
-    def users(self) -> int:
-        users = [member.user for member in self.members.values()]
-        return len(set(users) - {None}) + users.count(None)
-
-    def begin_to_tell(self) -> None:
-        self.told, self.changed = dict(self.members), set()
+    state: str | None
+    hears: bool
 
 
 @final
 @dataclass
 class Client:
     user: str | None
-    # Rooms and patterns, in the order of joining.
+    sender: str
     rooms: list[str] = field(default_factory=list)
-    # Every message that is to reach it, from the first on; those about presence beside the others.
-    expected: list[Line] = field(default_factory=list)
-    presence: list[str] = field(default_factory=list)
+    # Everything that is to reach it, from the first on.
+    expected: list[Entry] = field(default_factory=list)
+
+
+@final
+@dataclass(eq=False)
+class RoomModel:
+    """One life of a room."""
+
+    name: str
+    offset: int = 0
+    members: dict[str, Member] = field(default_factory=dict)
+    history: list[Entry] = field(default_factory=list)
+    # The members as its hearers know them, and whose changes these haven't been told.
+    known: dict[str, Member] = field(default_factory=dict)
+    touched: set[str] = field(default_factory=set)
+
+    @property
+    def users(self) -> int:
+        names = [member.user for member in self.members.values()]
+        return len({*names} - {None}) + names.count(None)
+
+    @property
+    def hearers(self) -> list[str]:
+        return [id for id, member in self.members.items() if member.hears]
 
 
 @final
 class HubModel:
-    """Each request returns the code by which it is refused, or nothing."""
+    """Each request raises what the hub raises."""
 
-    def __init__(self, limits: Limits) -> None:
-        self.limits = limits
-        self.now = 0.0
+    def __init__(
+        self, max_rooms: int, max_rooms_per_session: int, history_length: int, history_seconds: float
+    ) -> None:
+        self.max_rooms = max_rooms
+        self.max_rooms_per_session = max_rooms_per_session
+        self.history_length = history_length
+        self.history_seconds = history_seconds
+        self.now = 100.0
         self.publications = 0
-        self.lives = 0
         # All in the order of coming or of joining.
         self.clients: dict[str, Client] = {}
         self.rooms: dict[str, RoomModel] = {}
-        # Since when rooms have no member, the longest empty one first.
+        self.patterns: dict[str, list[str]] = {}
+        # Since when nothing happened in the rooms without members, the longest empty one first.
         self.empty: dict[str, float] = {}
-        # The rooms that have a history, the one written to last at the end.
-        self.written: list[RoomModel] = []
-        # When changes of presence are to be told.
-        self.to_tell: dict[RoomModel, float] = {}
-        self.origins: dict[str, str] = {}
-        # By sender and id: where it went, and when.
-        self.ids: dict[tuple[str, str], tuple[str, float]] = {}
+        self.due: dict[RoomModel, float] = {}
+        self.published: dict[tuple[str, str], Place] = {}
 
     def enter(self, id: str, user: str | None) -> Client:
-        self.clients[id] = Client(user)
+        self.clients[id] = Client(user, f"user {user}" if user else id)
         return self.clients[id]
+
+    def resume(self, id: str, before: str) -> None:
+        if self.clients[id].user is None:
+            self.clients[id].sender = before
 
     def exit(self, id: str) -> None:
         for room in self.clients[id].rooms[:]:
             self.leave(id, room)
         del self.clients[id]
 
-    def resume(self, id: str, origin: str) -> None:
-        self.origins[id] = origin
+    def sweep(self) -> None:
+        for room, due in [*self.due.items()]:
+            if due <= self.now:
+                del self.due[room]
+                self._tell(room)
+        for name, since in [*self.empty.items()]:
+            if self.now - since >= self.history_seconds:
+                del self.empty[name], self.rooms[name]
 
-    # Rooms.
-
-    def join(self, id: str, name: str, since: Since | None, member: Member) -> str:
-        """Join as `member`, whose `user` is the claimed one."""
-        client = self.clients[id]
-        if name not in client.rooms and len(client.rooms) == self.limits.rooms_per_session:
-            return "too_many_rooms"
+    def join(
+        self,
+        id: str,
+        name: str,
+        life: RoomModel | None = None,
+        offset: int = 0,
+        *,
+        user: str | None = None,
+        state: str | None = None,
+        hears: bool = False,
+    ) -> Found:
+        """A `life` of the room, and an `offset` in it, are where the client has been before."""
+        rooms = self.clients[id].rooms
+        is_new = name not in rooms
+        if is_new and len(rooms) == self.max_rooms_per_session:
+            raise Refusal("too_many_rooms", "")
         if name in GOOD_PATTERNS:
-            client.rooms += [name] * (name not in client.rooms)
-            hearers = sum(name in other.rooms for other in self.clients.values())
-            client.expected.append(Line(f"joined {name!r} {hearers} 0 0 False"))
-            return ""
-        if name not in GOOD_NAMES:
-            return "invalid_name"
-        if len(member.state or b"") > MAX_STATE:
-            return "too_large"
-        if refusal := self._forbid(id, member.user):
-            return refusal
-        if since is not None and name in client.rooms:
-            return "already_joined"
-        missed: list[Kept] | None = None
-        if since is not None and name in self.rooms and since.life == self.rooms[name].life:
-            if since.offset > self.rooms[name].offset:
-                return "invalid_since"
-            missed = self._behind(self.rooms[name], since.offset)
-        if not self._open(name):
-            return "too_many_rooms"
-        room = self.rooms[name]
+            self.patterns.setdefault(name, []).extend([id] * is_new)
+            rooms.extend([name] * is_new)
+            return Found(len(self.patterns[name]))
+        if name not in GOOD_ROOMS:
+            raise Refusal("invalid_name", "")
+        if state == TOO_LARGE:
+            raise Refusal("too_large", "")
+        named = self._name(id, user)
+        if life is not None and not is_new:
+            raise Refusal("already_joined", "")
+        recovered: list[Entry] | None = None
+        if life is not None and life is self.rooms.get(name):
+            if offset > life.offset:
+                raise Refusal("invalid_since", "")
+            young = [entry for entry in life.history if self.now - entry.at <= self.history_seconds]
+            count = life.offset - offset
+            recovered = young[len(young) - count :] if count <= len(young) else None
+        room = self._open(name)
+        if is_new or user is not None or state is not None or hears:
+            room.members[id] = Member(named, state, hears)
+            self._changed(room, id)
         self.empty.pop(name, None)
-        client.rooms += [name] * (name not in client.rooms)
-        if id not in room.members or member != (None, None, False):
-            self._change(room, id, member._replace(user=client.user or member.user or None))
-        numbers = f"{len(room.members)} {room.users} {room.offset} {missed is not None}"
-        client.expected.append(Line(f"joined {name!r} {numbers}"))
-        client.expected += [self._in_time(kept.line) for kept in missed or ()]
-        return ""
+        rooms.extend([name] * is_new)
+        again = [entry._replace(weight=0, at=math.inf) for entry in recovered or ()]
+        self.clients[id].expected += self.unexpired(again)
+        return Found(len(room.members), room.users, room.offset, recovered is not None)
 
-    def leave(self, id: str, name: str) -> str:
-        client = self.clients[id]
-        if name not in client.rooms:
-            return "not_a_member"
-        client.rooms.remove(name)
-        if name in GOOD_PATTERNS:
-            return ""
+    def leave(self, id: str, name: str) -> None:
+        if name not in self.clients[id].rooms:
+            raise Refusal("not_a_member", "")
+        self.clients[id].rooms.remove(name)
+        if name in self.patterns:
+            self.patterns[name].remove(id)
+            return
         room = self.rooms[name]
-        self._change(room, id, None)
+        del room.members[id]
+        self._changed(room, id)
         if not room.members:
             self.empty[name] = self.now
-        return ""
 
-    def set_state(self, id: str, name: str, state: bytes | None) -> str:
-        if name not in self.clients[id].rooms or name in GOOD_PATTERNS:
-            return "not_a_member"
-        if len(state or b"") > MAX_STATE:
-            return "too_large"
+    def set_state(self, id: str, name: str, state: str | None) -> None:
+        if name not in self.clients[id].rooms or name in self.patterns:
+            raise Refusal("not_a_member", "")
+        if state == TOO_LARGE:
+            raise Refusal("too_large", "")
         room = self.rooms[name]
-        self._change(room, id, room.members[id]._replace(state=state))
-        return ""
+        room.members[id] = room.members[id]._replace(state=state)
+        self._changed(room, id)
 
-    def history(self, name: str) -> list[str]:
-        """Return what a member of a room can ask for."""
-        kept = self._in_age(self.rooms[name])
-        return [one.line.text for one in kept if one.line.deadline > self.now]
-
-    def wait(self, seconds: float) -> None:
-        self.now += seconds
-        for room in [room for room, due in self.to_tell.items() if due <= self.now]:
-            del self.to_tell[room]
-            self._tell(room)
-        for name in [name for name, at in self.empty.items() if at + self.limits.seconds <= self.now]:
-            self._drop(name)
-        while self.written and self.written[0].history[-1].at + self.limits.seconds < self.now:
-            self.written.pop(0).history.clear()
-
-    def _open(self, name: str) -> bool:
-        if name in self.rooms:
-            return True
-        if len(self.rooms) == self.limits.rooms:
-            if not self.empty:
-                return False
-            self._drop(next(iter(self.empty)))
-        self.lives += 1
-        self.rooms[name] = RoomModel(name, self.lives)
-        return True
-
-    def _drop(self, name: str) -> None:
-        del self.empty[name]
-        self.written = [room for room in self.written if room.name != name]
-        del self.rooms[name]
-
-    # Who is there.
-
-    def _change(self, room: RoomModel, id: str, member: Member | None) -> None:
-        if member is None:
-            del room.members[id]
-        else:
-            room.members[id] = member
-        if not room.listeners:
-            room.begin_to_tell()
-            return
-        room.changed.add(id)
-        self.to_tell.setdefault(room, self.now + self.limits.presence_interval)
-
-    def _tell(self, room: RoomModel) -> None:
-        changes = []
-        for id in room.changed:
-            if id in room.members:
-                change = Change.CHANGED if id in room.told else Change.JOINED
-                changes.append((change, member_line(id, *room.members[id][:2])))
-            else:
-                changes.append((Change.LEFT, id))
-        text = presence_line(room.name, len(room.members), room.users, changes)
-        for id in room.listeners:
-            self.clients[id].presence.append(text)
-        room.begin_to_tell()
-
-    # What is said.
-
-    def publish(self, said: Saying, name: str) -> str:
-        if name not in GOOD_NAMES:
-            return "invalid_name"
-        if refusal := self._forbid_saying(said):
-            return refusal
-        if not self._open(name):
-            return "too_many_rooms"
-        room = self.rooms[name]
+    def publish(self, said: Saying, name: str, echo: bool) -> None:
+        if name not in GOOD_ROOMS:
+            raise Refusal("invalid_name", "")
+        self._check_new(said)
+        self._name(said.sender, said.claimed)
+        room = self._open(name)
         room.offset += 1
         if not room.members:
             self.empty.pop(name, None)
             self.empty[name] = self.now
-        hearers = [
-            id for id, client in self.clients.items() if any(matches(one, name) for one in client.rooms)
-        ]
-        said_line = self._send("message", said, hearers, name, room.offset)
-        self._keep(room, Kept(said_line, self.now, said.weight))
-        return ""
+        by_pattern = [id for one, ids in self.patterns.items() if matches(one, name) for id in ids]
+        entry = self._send("message", said, {*room.members, *by_pattern}, echo, name, room.offset)
+        room.history = [*room.history, entry][-self.history_length :]
 
-    def broadcast(self, said: Saying) -> str:
-        if refusal := self._forbid_saying(said):
-            return refusal
-        self._send("broadcast", said, list(self.clients))
-        return ""
+    def broadcast(self, said: Saying, echo: bool) -> None:
+        self._check_new(said)
+        self._send("broadcast", said, self.clients, echo)
 
-    def direct(self, said: Saying, to_id: str | None, to_user: str | None) -> str:
-        if place := self._published_before(said):
-            return place
+    def direct(self, said: Saying, to_id: str | None, to_user: str | None) -> None:
+        self._check_new(said)
         receivers = [id for id, it in self.clients.items() if id == to_id or (to_user and it.user == to_user)]
         if not receivers:
-            return "not_found"
-        if refusal := self._forbid_saying(said):
-            return refusal
-        self._send("direct", said._replace(echo=True), receivers)
-        return ""
+            raise Refusal("not_found", "")
+        self._send("direct", said, receivers, True)
 
-    def expire(self, client: Client, heard: int) -> None:
-        """Let a client that reads again miss what it is too late for; it has heard so many before."""
-        client.expected[heard:] = map(self._in_time, client.expected[heard:])
+    def unexpired(self, entries: list[Entry]) -> list[Entry]:
+        """What is left of it now, with a note in the place of what isn't."""
+        kept: list[Entry] = []
+        for room, group in groupby(entries, lambda one: one.room if one.deadline <= self.now else None):
+            these = [*group]
+            kept += these if room is None else [Entry(missed_line(room, len(these)), room)]
+        return kept
 
-    def _send(self, kind: str, said: Saying, hearers: list[str], room: str = "", offset: int = 0) -> Line:
-        self.publications += 1
-        sender = said.sender or "server"
-        user = said.claimed or "server"
-        if said.sender is not None:
-            user = self.clients[said.sender].user or said.claimed or "anonymous"
-            if said.id is not None:
-                self.ids[self._sender_of(said.sender), said.id] = f"{room!r} {offset}", self.now
-        text = line(kind, room, offset, sender, user, said.payload)
-        told = Line(text, room, self.now + (math.inf if said.ttl is None else said.ttl))
-        for id in hearers:
-            if said.echo or id != said.sender:
-                self.clients[id].expected.append(told)
-        return told
-
-    def _in_time(self, line: Line) -> Line:
-        return line if line.deadline > self.now else Line(f"missed 1 of {line.room!r}")
-
-    def _forbid_saying(self, said: Saying) -> str:
-        if said.sender is None:
-            return ""
-        return self._published_before(said) or self._forbid(said.sender, said.claimed)
-
-    def _published_before(self, said: Saying) -> str:
-        if said.sender is None or said.id is None:
-            return ""
-        place, at = self.ids.get((self._sender_of(said.sender), said.id), ("", -math.inf))
-        return f"before: {place}" if self.now - at <= self.limits.seconds else ""
-
-    def _sender_of(self, id: str) -> str:
-        user = self.clients[id].user
-        return f"user {user}" if user else self.origins.get(id, id)
-
-    def _forbid(self, id: str, claimed: str | None) -> str:
+    def _name(self, id: str, claimed: str | None) -> str | None:
         proven = self.clients[id].user
         if claimed and proven and claimed != proven:
-            return "forbidden"
-        if claimed and not proven and claimed not in GOOD_NAMES:
-            return "invalid_name"
+            raise Refusal("forbidden", "")
+        if claimed and claimed not in GOOD_USERS:
+            raise Refusal("invalid_name", "")
         if claimed and not proven and claimed in {client.user for client in self.clients.values()}:
-            return "forbidden"
-        return ""
+            raise Refusal("forbidden", "")
+        return proven or claimed or None
 
-    # What is kept.
+    def _check_new(self, said: Saying) -> None:
+        place = self.published.get((self.clients[said.sender].sender, said.id or ""))
+        if place is not None and self.now - place.published_at <= self.history_seconds:
+            raise AlreadyPublished(place)
 
-    def _keep(self, room: RoomModel, kept: Kept) -> None:
-        limits = self.limits
-        room.history.append(kept)
-        self.written = [*(one for one in self.written if one is not room), room]
-        while len(room.history) > limits.publications or weight_of([room]) > limits.weight:
-            room.history.pop(0)
-        while weight_of(self.written) > limits.total_weight:
-            next(one for one in self.written if one.history).history.pop(0)
-        self.written = [one for one in self.written if one.history]
+    def _send(
+        self, kind: str, said: Saying, receivers: Iterable[str], echo: bool, room: str = "", offset: int = 0
+    ) -> Entry:
+        user = self._name(said.sender, said.claimed) or "anonymous"
+        text = line(kind, room, offset, said.sender, user, said.payload)
+        deadline = math.inf if said.ttl is None else self.now + said.ttl
+        entry = Entry(text, room, PUBLICATION_OVERHEAD + len(said.payload), self.now, deadline)
+        for id in receivers:
+            if echo or id != said.sender:
+                self.clients[id].expected.append(entry)
+        self.publications += 1
+        if said.id is not None:
+            self.published[self.clients[said.sender].sender, said.id] = Place(room, offset, self.now)
+        return entry
 
-    def _in_age(self, room: RoomModel) -> list[Kept]:
-        room.history = [one for one in room.history if self.now - one.at <= self.limits.seconds]
-        self.written = [one for one in self.written if one.history]
-        return room.history
+    def _open(self, name: str) -> RoomModel:
+        if name not in self.rooms and len(self.rooms) == self.max_rooms:
+            if not self.empty:
+                raise Refusal("too_many_rooms", "")
+            longest = next(iter(self.empty))
+            del self.empty[longest], self.rooms[longest]
+        return self.rooms.setdefault(name, RoomModel(name))
 
-    def _behind(self, room: RoomModel, offset: int) -> list[Kept] | None:
-        """Find what came behind an offset, if all of it is kept."""
-        kept = self._in_age(room)
-        count = room.offset - offset
-        return kept[len(kept) - count :] if count <= len(kept) else None
+    def _changed(self, room: RoomModel, id: str) -> None:
+        room.touched.add(id)
+        if not room.hearers:
+            room.known, room.touched = dict(room.members), set()
+        elif room not in self.due:
+            self.due[room] = self.now + PRESENCE_INTERVAL
+
+    def _tell(self, room: RoomModel) -> None:
+        lines = {id: member_line(id, member.user, member.state) for id, member in room.members.items()}
+        joined = [lines[id] for id in lines.keys() - room.known.keys()]
+        changed = [lines[id] for id in lines.keys() & room.known.keys() & room.touched]
+        left = room.known.keys() - room.members.keys()
+        numbers = presence_line(room.name, len(room.members), room.users)
+        text = numbers + changes_line(joined, left, changed)
+        for id in room.hearers:
+            self.clients[id].expected.append(Entry(text, room.name, numbers=numbers))
+        room.known, room.touched = dict(room.members), set()
 
 
-def weight_of(rooms: list[RoomModel]) -> int:
-    return sum(one.weight for room in rooms for one in room.history)
+def merged(entries: list[Entry]) -> list[Entry]:
+    """What waits for one that is behind: who is here is told once, between two answers to the client."""
+    kept: list[Entry] = []
+    places: dict[str | None, int] = {}
+    for entry in entries:
+        if entry.room is None:
+            places.clear()
+        if entry.numbers and entry.room in places:
+            kept[places[entry.room]] = entry._replace(text=entry.numbers)
+            continue
+        if entry.numbers:
+            places[entry.room] = len(kept)
+        kept.append(entry)
+    return kept

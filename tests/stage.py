@@ -26,28 +26,37 @@ def line(kind: str, room: str, offset: int, sender: str, user: str, payload: str
     return f"{kind} {room!r} {offset} from {sender} as {user}: {payload}"
 
 
-def member_line(id: str, user: str | None, state: Raw | bytes | None) -> str:
-    """All that a member tells of itself, in one line."""
-    return f"{id} as {user} in {state and bytes(state)!r}"
+def missed_line(room: str, count: int) -> str:
+    """All that a note says."""
+    return f"missed {count} of {room!r}"
 
 
-def presence_line(room: str, count: int, users: int, changes: Iterable[tuple[Change, str]] | None) -> str:
-    """All that a room's presence tells, in one line, whatever the order of the changes."""
-    told = "truncated"
-    if changes is not None:
-        told = "; ".join(sorted(f"{change.value} {member}" for change, member in changes))
-    return f"presence {room!r} {count} {users}: {told}"
+def presence_line(room: str, count: int, users: int) -> str:
+    """The numbers that presence tells."""
+    return f"presence in {room!r}: {count} of {users}"
+
+
+def changes_line(joined: Iterable[str], left: Iterable[str], changed: Iterable[str]) -> str:
+    """What presence tells besides."""
+    return f", joined {sorted(joined)}, left {sorted(left)}, changed {sorted(changed)}"
+
+
+def member_line(id: str, user: str | None, state: str | None) -> str:
+    """A member who came or changed."""
+    return f"{id} as {user}: {state}"
 
 
 @final
 class LineDialect:
-    """Writes a publication as one line, and counts how often it is asked to."""
+    """Writes what is shared as lines, and counts how often it is asked to."""
 
     name = "line"
 
     def __init__(self, hub: Hub) -> None:
         self._hub = hub
         self.encoded = 0
+        # Who is over, in that order.
+        self.ended: list[str] = []
 
     def connected(self, session: Session) -> None:
         self._hub.enter(session)
@@ -58,7 +67,7 @@ class LineDialect:
     def encode(self, item: Shared) -> str | None:
         self.encoded += 1
         if isinstance(item, Missed):
-            return f"missed {item.count} of {item.room!r}"
+            return missed_line(item.room, item.count)
         if isinstance(item, PresenceDiff):
             return _presence(item)
         publication = item.publication if isinstance(item, Replay) else item
@@ -78,35 +87,41 @@ class LineDialect:
         raise NotImplementedError
 
     def disconnected(self, session: Session, code: int) -> None:
+        self.ended.append(session.id)
         self._hub.exit(session)
 
 
 def _presence(diff: PresenceDiff) -> str:
+    numbers = presence_line(diff.room, diff.count, diff.users)
     if diff.changes is None:
-        return presence_line(diff.room, diff.count, diff.users, None)
-    changes = [
-        (change, one.id if change is Change.LEFT else member_line(one.id, one.user, one.state))
+        return numbers
+    lines = {
+        change: [member_line(one.id, one.user, _decoded(one.state)) for one in members]
         for change, members in diff.changes.items()
-        for one in members
-    ]
-    return presence_line(diff.room, diff.count, diff.users, changes)
+    }
+    left = [member.id for member in diff.changes[Change.LEFT]]
+    return numbers + changes_line(lines[Change.JOINED], left, lines[Change.CHANGED])
+
+
+def _decoded(state: Raw | None) -> str | None:
+    return None if state is None else bytes(state).decode()
 
 
 @final
 class Carrier:
     """A session that keeps its writes for a client to read, and takes only as many as it has room for.
 
-    What others published and it has no room for is bounded in weight and in seconds.
+    What waits beyond that is held to a `backlog`, as a slow reader's connection does.
     """
 
     __slots__ = (
         "__weakref__",
-        "_backlog",
         "_client",
-        "_drops",
         "_heard",
+        "_make_backlog",
         "_read",
         "address",
+        "backlog",
         "close_code",
         "delivered_at",
         "delivery",
@@ -114,11 +129,8 @@ class Carrier:
         "id",
         "is_dirty",
         "is_held",
-        "max_seconds",
-        "max_weight",
         "out",
         "room_for",
-        "rtt",
         "user",
         "writes",
     )
@@ -130,27 +142,22 @@ class Carrier:
         user: str | None = None,
         *,
         delivery: Delivery | None = None,
-        max_weight: int = 1 << 30,
-        max_seconds: float = math.inf,
-        drops: Drops | None = None,
+        backlog: Callable[[], Backlog] = lambda: Backlog(1 << 62, math.inf, Drops()),
     ) -> None:
         self.id = id
         self.dialect = dialect
         self.address = "192.0.2.1"
         self.user = user
-        self.rtt: float | None = None
         self.out: list[Item] = []
         self.is_dirty = False
         self.delivery = delivery or FrameDelivery(dialect, None, None)
-        self.max_weight = max_weight
-        self.max_seconds = max_seconds
+        self._make_backlog = backlog
+        self.backlog: Backlog | None = None
         self.room_for: float = math.inf
         self.writes: list[bytes] = []
         self.close_code: int | None = None
         self.delivered_at: float | None = None
         self.is_held = False
-        self._backlog: Backlog | None = None
-        self._drops = drops or Drops()
         self._client = Connection(Role.CLIENT)
         self._read = 0
         self._heard: list[Message] = []
@@ -171,18 +178,18 @@ class Carrier:
 
     def deliver(self, tick: Tick) -> None:
         self.delivered_at = tick.now
-        if self._backlog is not None and not self.is_paused:
-            self.out = self._backlog.resume(self.out, tick.now)
+        if self.backlog is not None and not self.is_paused:
+            self.out = self.backlog.resume(self.out, tick.now)
         while self.out and not self.is_paused:
             octets, count = tick.batch(self.out, self.delivery)
             self.out = self.out[count:]
             self._write(octets)
         if not self.out:
-            self._backlog = None
+            self.backlog = None
             return
-        if self._backlog is None:
-            self._backlog = Backlog(self.max_weight, self.max_seconds, self._drops)
-        if not self._backlog.admit(self.out, tick.now):
+        if self.backlog is None:
+            self.backlog = self._make_backlog()
+        if not self.backlog.admit(self.out, tick.now):
             self.kick(1013, "too slow")
 
     def send(self, message: Message) -> None:
@@ -228,7 +235,10 @@ class Stage:
         max_rooms_per_session: int = 100,
         archive: Archive | None = None,
         overflow: OverflowRules | None = None,
+        max_queue_weight: int = 1 << 62,
+        max_queue_seconds: float = math.inf,
     ) -> None:
+        self._max_queue = max_queue_weight, max_queue_seconds
         self.now = 100.0
         self.unix_time = 1_700_000_000.5
         self.scheduled: list[Callable[[], None]] = []
@@ -245,25 +255,9 @@ class Stage:
         self.dialect = dialect(self.hub)
         self.delivery = FrameDelivery(self.dialect, None, None)
 
-    def connect(
-        self,
-        id: str,
-        user: str | None = None,
-        *,
-        delivery: Delivery | None = None,
-        max_weight: int = 1 << 30,
-        max_seconds: float = math.inf,
-    ) -> Carrier:
+    def connect(self, id: str, user: str | None = None, *, delivery: Delivery | None = None) -> Carrier:
         """Let a session in, which shares the stage's delivery unless it has another."""
-        carrier = Carrier(
-            id,
-            self.dialect,
-            user,
-            delivery=delivery or self.delivery,
-            max_weight=max_weight,
-            max_seconds=max_seconds,
-            drops=self.hub.drops,
-        )
+        carrier = Carrier(id, self.dialect, user, delivery=delivery or self.delivery, backlog=self._backlog)
         self.dialect.connected(carrier)
         return carrier
 
@@ -288,6 +282,9 @@ class Stage:
         self.now += seconds
         self.unix_time += seconds
         self.hub.sweep(self.now)
+
+    def _backlog(self) -> Backlog:
+        return Backlog(*self._max_queue, self.hub.drops)
 
     def end_turn(self) -> None:
         """Run what was scheduled for the end of this turn, and nothing that it schedules in turn."""
