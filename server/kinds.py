@@ -5,7 +5,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated, Any, Final, Literal, final, get_args
 
+from .names import check_pattern
 from .overflow import Overflow
+from .refusal import Refusal
 
 KIB: Final = 1 << 10
 MIB: Final = 1 << 20
@@ -78,8 +80,10 @@ def parse_rules(text: str) -> tuple[tuple[str, Overflow], ...]:
     rules: list[tuple[str, Overflow]] = []
     for item in filter(None, map(str.strip, text.split(","))):
         pattern, _, policy = item.rpartition("=")
-        if not pattern:
-            raise ValueError(text)
+        try:
+            check_pattern(pattern)
+        except Refusal as refusal:
+            raise ValueError(text) from refusal
         rules.append((pattern, Overflow.parse(policy)))
     return tuple(rules)
 

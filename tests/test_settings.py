@@ -454,3 +454,18 @@ def test_help_is_grouped(help_lines: list[str]) -> None:
     groups = [field.metadata["group"] + ":" for field in fields(Settings) if field.metadata.get("group")]
     assert groups == [line for line in help_lines if line in groups]
     assert len(groups) == len(set(groups)) == 8
+
+
+@pytest.mark.parametrize("policy", ["", "drop", "conflate", "drop-oldest:a", "Disconnect"])
+def test_what_is_no_policy_is_refused(policy: str) -> None:
+    assert f"got {policy!r} (flag --slow-readers)" == refusal(["--slow-readers", policy]).split(", ")[-1]
+
+
+@pytest.mark.parametrize(
+    "rule", ["disconnect", "=disconnect", "a=", "a=drop", "a=conflate", ">.a=disconnect"]
+)
+def test_what_is_no_rule_for_rooms_is_refused(rule: str) -> None:
+    assert (
+        f"slow_readers_by_room: expected a list of PATTERN=POLICY, got {f'b=disconnect,{rule}'!r}"
+        " (flag --slow-readers-by-room)"
+    ) == refusal(["--slow-readers-by-room", f"b=disconnect,{rule}"])
