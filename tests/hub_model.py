@@ -282,7 +282,7 @@ class HubModel:
         lines = {id: member_line(id, member.user, member.state) for id, member in room.members.items()}
         joined = [lines[id] for id in lines.keys() - room.known.keys()]
         changed = [lines[id] for id in lines.keys() & room.known.keys() & room.touched]
-        left = room.known.keys() - room.members.keys()
+        left = room.touched - room.members.keys()
         numbers = presence_line(room.name, len(room.members), room.users)
         text = numbers + changes_line(joined, left, changed)
         for id in room.hearers:

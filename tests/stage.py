@@ -96,14 +96,15 @@ def _presence(diff: PresenceDiff) -> str:
     if diff.changes is None:
         return numbers
     lines = {
-        change: [member_line(one.id, one.user, _decoded(one.state)) for one in members]
+        change: [member_line(one.id, one.user, text_of(one.state)) for one in members]
         for change, members in diff.changes.items()
     }
     left = [member.id for member in diff.changes[Change.LEFT]]
     return numbers + changes_line(lines[Change.JOINED], left, lines[Change.CHANGED])
 
 
-def _decoded(state: Raw | None) -> str | None:
+def text_of(state: Raw | None) -> str | None:
+    """A state as it was sent."""
     return None if state is None else bytes(state).decode()
 
 
@@ -131,6 +132,7 @@ class Carrier:
         "is_held",
         "out",
         "room_for",
+        "rtt",
         "user",
         "writes",
     )
@@ -154,6 +156,7 @@ class Carrier:
         self._make_backlog = backlog
         self.backlog: Backlog | None = None
         self.room_for: float = math.inf
+        self.rtt: float | None = None
         self.writes: list[bytes] = []
         self.close_code: int | None = None
         self.delivered_at: float | None = None

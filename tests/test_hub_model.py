@@ -1,6 +1,8 @@
 """The hub against its model: whatever happens in whatever order, each session hears what it should."""
 
+import ast
 import math
+import re
 from collections.abc import Callable
 
 from hypothesis import settings
@@ -15,7 +17,7 @@ from server.memberships import Joined, Position
 from server.publication import Publication, Shared
 from server.refusal import Refusal
 from tests.hub_model import TOO_LARGE, Client, Entry, Found, HubModel, RoomModel, Saying, merged
-from tests.stage import Carrier, LineDialect, Stage
+from tests.stage import Carrier, LineDialect, Stage, member_line, text_of
 
 MAX_SESSIONS = 6
 MAX_ROOMS = 3
@@ -58,12 +60,15 @@ class HubMachine(RuleBasedStateMachine):
         # Each life that a room had, by its epoch.
         self.lives: dict[str, RoomModel] = {}
         self.payloads = 0
+        # Who is in a room, as a client was told that asked, and hears of changes since.
+        self.pictures: dict[tuple[Carrier, RoomModel], list[str]] = {}
 
     @initialize()
     def two_members_are_here(self) -> None:
         self.enter(None, False, ["a", "b"])
         self.enter(None, True, ["a"])
         self.join(0, "a", None, None, True)
+        self.join(1, "a", None, None, True)
 
     @precondition(lambda self: len(self.here) < MAX_SESSIONS)
     @rule(user=PROVEN, is_other=st.booleans(), rooms=st.lists(ROOM, max_size=2))
@@ -89,6 +94,7 @@ class HubMachine(RuleBasedStateMachine):
             lambda: self.model.join(carrier.id, room, user=user, state=state, hears=hears),
             lambda: self.enter_room(carrier, room, user=user, state=state, hears=hears),
         )
+        self.ask_who_is_here(who, room)
 
     @precondition(lambda self: self.lives)
     @rule(who=WHO, which=st.integers(0, 4), behind=st.integers(-1, HISTORY_LENGTH + 1), leaves=st.booleans())
@@ -238,6 +244,33 @@ class HubMachine(RuleBasedStateMachine):
             ]
             assert [entry.text for entry in client.expected] == carrier.heard + waiting
 
+    @rule(who=WHO, room=ROOM)
+    def ask_who_is_here(self, who: int, room: str) -> None:
+        carrier, life = self.pick(who), self.model.rooms.get(room)
+        if life is None or carrier.id not in life.hearers:
+            return
+        members = self.stage.room(room).members.values()
+        self.pictures[carrier, life] = [member_line(one.id, one.user, text_of(one.state)) for one in members]
+        answer = f"members of {room!r}"
+        carrier.send(answer)
+        self.model.clients[carrier.id].expected.append(Entry(answer))
+
+    @invariant()
+    def who_asked_and_hears_of_changes_knows_who_is_here(self) -> None:
+        # Who hears no more of it has to ask again.
+        self.pictures = {key: one for key, one in self.pictures.items() if key[0].id in key[1].hearers}
+        for (carrier, room), picture in self.pictures.items():
+            told = [entry.text for entry in self.everybody[carrier].expected]
+            asked = len(told) - told[::-1].index(f"members of {room.name!r}")
+            changes = [text for text in told[asked:] if text.startswith(f"presence in {room.name!r}")]
+            if room in self.model.due or not all(", joined " in text for text in changes):
+                continue
+            members = {line.split(" ")[0]: line for line in picture}
+            for text in changes:
+                apply(text, members)
+            lines = {id: member_line(id, one.user, one.state) for id, one in room.members.items()}
+            assert members == lines
+
     @invariant()
     def registry_lists_who_is_here(self) -> None:
         registry = self.hub.registry
@@ -316,6 +349,16 @@ class HubMachine(RuleBasedStateMachine):
         """Expect a session that was cut to hear nothing more, not even what was on its way."""
         self.everybody[carrier].expected[len(carrier.heard) :] = []
         self.expect_only_what_waits(carrier)
+
+
+def apply(text: str, members: dict[str, str]) -> None:
+    """Change a picture as a line of presence tells."""
+    joined, left, changed = map(
+        ast.literal_eval, re.findall(r"(?:joined|left|changed) (\[.*?\])(?=, |$)", text)
+    )
+    members.update({line.split(" ")[0]: line for line in joined + changed})
+    for id in left:
+        members.pop(id, None)
 
 
 def raw(state: str | None) -> Raw | None:
