@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple, Protocol, final
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 import rfc6455
 from server import protocol
@@ -44,6 +45,11 @@ NARROW: Final[dict[str, Any]] = {
     "write_high_water": 8192,
     "write_low_water": 1024,
 }
+
+
+# A machine that is busy with other things is no fault of what is tested.
+settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("untimed")
 
 
 def require(condition: object, reason: str) -> None:

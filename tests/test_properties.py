@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import TypeVar
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from rfc6455.codes import Opcode, Role
@@ -30,9 +30,6 @@ from tests.vectors import (
     frame,
     kept,
 )
-
-# Time is not what these tests are about.
-untimed = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 OPTIONS = DeflateOptions(min_size=5)
 AGREEMENTS = [
@@ -131,7 +128,6 @@ octets = st.one_of(
 
 
 @given(conversations(), places)
-@untimed
 def test_any_split_gives_the_same_events(
     conversation: tuple[DeflateParameters | None, list[Event], bytes], places: list[int]
 ) -> None:
@@ -141,7 +137,6 @@ def test_any_split_gives_the_same_events(
 
 
 @given(roles, octets, places)
-@untimed
 def test_any_octets_give_events_and_at_most_one_fault_the_same_in_any_split(
     role: Role, data: bytes, places: list[int]
 ) -> None:
@@ -151,7 +146,6 @@ def test_any_octets_give_events_and_at_most_one_fault_the_same_in_any_split(
 
 
 @given(agreements, octets, places)
-@untimed
 def test_any_octets_give_the_same_events_with_deflate_and_a_fault_or_none(
     agreed: DeflateParameters | None, data: bytes, places: list[int]
 ) -> None:
@@ -166,7 +160,6 @@ def test_any_octets_give_the_same_events_with_deflate_and_a_fault_or_none(
 
 
 @given(agreements, octets)
-@untimed
 def test_what_is_kept_between_two_reads_never_passes_the_limits(
     agreed: DeflateParameters | None, data: bytes
 ) -> None:
@@ -183,7 +176,6 @@ def test_what_is_kept_between_two_reads_never_passes_the_limits(
 
 
 @given(st.sampled_from(Opcode), st.binary(max_size=300), st.booleans(), st.none() | keys)
-@untimed
 def test_frame_is_read_as_it_was_written(
     opcode: Opcode, payload: bytes, fin: bool, key: bytes | None
 ) -> None:
@@ -254,7 +246,6 @@ steps = st.tuples(st.sampled_from([0, 1]), actions | st.integers(1, 100))
 
 
 @given(agreements, st.lists(steps, max_size=30))
-@untimed
 def test_two_ends_hear_all_that_was_said_and_close_by_the_same_code(
     agreed: DeflateParameters | None, script: list[tuple[int, object]]
 ) -> None:
