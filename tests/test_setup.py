@@ -1,5 +1,6 @@
 """What can't be built is left out: the install succeeds, and BUILD says what it holds."""
 
+import ast
 import os
 import re
 import subprocess
@@ -133,6 +134,16 @@ def test_install_has_all_compiled_modules_or_none(source: Path) -> None:
     made = install(source, CC=compiler(source.parent, last))
     assert ("native masking", ["_masking"]) == (made.build, made.extensions)
     assert "rfc6455: built without the compiled modules (CompileError: " in made.output
+
+
+def test_no_compiled_module_awaits() -> None:
+    modules = re.findall(r'^    "(\S+\.py)",$', (CHECKOUT / "setup.py").read_text(), re.MULTILINE)
+    trees = {module: ast.parse((CHECKOUT / module).read_text()) for module in modules}
+    assert "server/protocol.py" in trees
+    awaiting = (ast.AsyncFor, ast.AsyncWith, ast.Await, ast.YieldFrom)
+    assert [] == [
+        name for name, tree in trees.items() for node in ast.walk(tree) if isinstance(node, awaiting)
+    ]
 
 
 def test_editable_install_removes_what_an_earlier_one_built(source: Path) -> None:
