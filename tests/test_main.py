@@ -224,5 +224,6 @@ async def test_client_that_does_not_answer_the_close_is_given_up(start_server: S
     server.process.send_signal(signal.SIGTERM)
     assert CLOSE == (await client.frame()).opcode
     assert b"" == await client.rest()
-    assert time.monotonic() - begun >= 0.5
+    # uvloop counts whole milliseconds, from when its turn began.
+    assert time.monotonic() - begun >= 0.49
     assert 0 == await asyncio.to_thread(server.wait)
