@@ -135,9 +135,11 @@ class Backlog:
         elif isinstance(item, PresenceDiff):
             self._presence[item.room] = place
         elif not isinstance(item, Shared):
-            # It may be the answer to `join` or `leave`, or acknowledge what has no echo.
+            # It may be the answer to `join`, `leave` or `history`, or acknowledge what has no echo: what is
+            # told behind it must not come to stand before it.
             self._notes.clear()
             self._presence.clear()
+            self._latest.clear()
 
     def _count(self, publication: Publication, place: int) -> None:
         self._weight += publication.weight

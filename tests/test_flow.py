@@ -147,6 +147,21 @@ def test_what_is_past_its_deadline_is_not_sent_to_who_reads_again() -> None:
     assert backlog.admit(waiting, 1.0)
 
 
+def test_newest_value_of_a_key_does_not_overtake_an_answer() -> None:
+    backlog = Backlog(100, HOUR, Drops())
+    waiting: list[Item] = [
+        publication(overflow=CONFLATE, offset=1, key="x"),
+        "history",
+        publication(overflow=CONFLATE, offset=2, key="x"),
+    ]
+    assert backlog.admit(waiting, 0.0)
+    assert [1, "history", 2] == shown(waiting)
+    waiting = let_read(backlog, waiting, 0)
+    waiting.append(publication(overflow=CONFLATE, offset=3, key="x"))
+    assert backlog.admit(waiting, 0.0)
+    assert [1, "history", 3, [1]] == shown(waiting)
+
+
 def test_keys_of_two_rooms_are_two_keys() -> None:
     waiting: list[Item] = [publication(overflow=CONFLATE, room=room, key="x") for room in "aab"]
     assert Backlog(100, HOUR, Drops()).admit(waiting, 0.0)
