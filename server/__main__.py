@@ -14,7 +14,8 @@ from typing import Final
 import rfc6455
 
 from .command import main as connect
-from .settings import SettingsError, load
+from .configuration import load
+from .settings import SettingsError
 from .tls import ServerTls, TlsError
 
 # glibc returns the memory of every large message to the system and asks for it anew, until it has seen a

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from server.configuration import load
 from server.overflow import DISCONNECT, Overflow, Strategy
-from server.settings import Settings, SettingsError, load
+from server.settings import Settings, SettingsError
 
 KIB, MIB, GIB = 1 << 10, 1 << 20, 1 << 30
 MOST_COUNT = 1_000_000_000

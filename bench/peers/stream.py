@@ -4,9 +4,9 @@ import asyncio
 import sys
 
 from bench.peers.loop import run
+from server.configuration import load
 from server.dialects.stream import Stream
 from server.service import Service
-from server.settings import load
 
 
 async def echo(stream: Stream) -> None:
