@@ -71,4 +71,6 @@ class Context:
     pages: Mapping[str, Page]
     connections: dict[Closable, None]
     stopwatch: Callable[[], float] = time.monotonic
+    # Whether new connections are let in, and whether all are about to go.
+    is_accepting: bool = True
     is_draining: bool = False

@@ -54,10 +54,12 @@ class Hooks:
         """Wait for what still runs, though not for ever; all sessions have ended."""
         if not self._farewells:
             return
-        _, late = await asyncio.wait(self._farewells, timeout=self._timeout)
-        for task in late:
-            task.cancel()
-        await asyncio.gather(*late, return_exceptions=True)
+        try:
+            await asyncio.wait(self._farewells, timeout=self._timeout)
+        finally:
+            for task in self._farewells:
+                task.cancel()
+        await asyncio.gather(*self._farewells, return_exceptions=True)
 
     async def _run(
         self,

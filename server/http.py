@@ -84,7 +84,7 @@ class HttpProtocol(asyncio.Protocol):
         peer = transport.get_extra_info("peername")
         self._address = peer[0] if peer else ""
         context.connections[self] = None
-        self._is_admitted = not context.is_draining and context.admission.admit(self._address)
+        self._is_admitted = context.is_accepting and context.admission.admit(self._address)
         if not self._is_admitted:
             # They are counted nowhere else, and each holds a descriptor until it has read why.
             if len(context.closings) < MAX_REFUSED:
@@ -172,7 +172,7 @@ class HttpProtocol(asyncio.Protocol):
         if not context.policy.admits(handshake.origin, request.host):
             raise _refusal(403, "Pages of this origin may not connect.")
         if context.is_draining:
-            raise _unavailable()
+            raise _stopping()
         accepted = handshake.accept(
             subprotocol=next((name for name in handshake.subprotocols if name in route.subprotocols), None),
             deflate=context.deflate,
@@ -198,6 +198,8 @@ class HttpProtocol(asyncio.Protocol):
         page = context.pages.get(request.path)
         if page is None and request.path not in context.routes:
             raise _refusal(404, "There is nothing here.")
+        if request.path == "/readyz" and context.is_draining:
+            raise _stopping()
         if request.method not in ("GET", "HEAD"):
             raise _refusal(405, "Only GET and HEAD are allowed here.", ("Allow", "GET, HEAD"))
         if page is None:
@@ -267,3 +269,7 @@ def _refusal(status: int, message: str, *headers: tuple[str, str]) -> HandshakeE
 
 def _unavailable() -> HandshakeError:
     return _refusal(503, "There is no room for another connection now.", _RETRY_AFTER)
+
+
+def _stopping() -> HandshakeError:
+    return _refusal(503, "The server is stopping.", _RETRY_AFTER)

@@ -18,6 +18,7 @@ from .dialects.application import ApplicationDialect
 from .dialects.echo import EchoDialect
 from .dialects.rooms import RoomsDialect
 from .dialects.stream import Handler, Stream
+from .drain import Drain
 from .fanout import Fanout
 from .heartbeat import SWEEP, Heartbeat
 from .history import Archive
@@ -38,8 +39,8 @@ logger = logging.getLogger(__name__)
 BACKLOG: Final = 128
 # Octets that the kernel holds unsent before it says that a socket is full; else it would hold megabytes.
 NOTSENT_LOWAT: Final = 32 * 1024
-# Sessions that are told to go away per sweep: their clients come back spread out.
-MIN_DRAIN_BATCH: Final = 100
+# Seconds that an application has to stop, however little is left of the time for that.
+MIN_FAREWELL: Final = 1.0
 
 _NO_IPV6: Final = (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL)
 
@@ -86,6 +87,7 @@ class Service:
         self._sweep: asyncio.TimerHandle | None = None
         self._loop = asyncio.get_running_loop()
         self.context = self._make_context()
+        self._drain = Drain(self.context, settings.drain_delay, settings.drain_timeout)
 
     @property
     def hub(self) -> Hub:
@@ -113,38 +115,41 @@ class Service:
         self._on_sweep()
 
     async def stop(self) -> None:
-        """Accept nobody, tell everybody, wait until they are gone or the time for it is over."""
-        context = self.context
-        context.is_draining = True
-        for server in self._servers:
-            server.close()
-        timeout = self.settings.drain_timeout
-        batch = max(MIN_DRAIN_BATCH, round(len(context.connections) * SWEEP * 2 / timeout))
-        waiting = list(context.connections)
-        deadline = self._loop.time() + timeout
-        while context.connections and self._loop.time() < deadline:
-            for connection in waiting[:batch]:
-                connection.shut_down()
-            del waiting[:batch]
-            await asyncio.sleep(SWEEP)
-        self.stop_now()
+        """Send everybody away and end, in `drain_timeout` seconds at the most."""
+        drain = self._drain
+        await drain.run(self._stop_accepting)
+        self._abort_all()
         # What was aborted is lost within a turn.
         await asyncio.sleep(0)
+        try:
+            async with asyncio.timeout_at(max(drain.ends_at, self._loop.time() + MIN_FAREWELL)):
+                await self._end_application()
+        except TimeoutError:
+            logger.warning("the application took too long to stop")
+
+    def stop_now(self) -> None:
+        """Stop without waiting for anybody."""
+        self._drain.hurry()
+        self._stop_accepting()
+        self._abort_all()
+
+    def _stop_accepting(self) -> None:
+        for server in self._servers:
+            server.close()
+
+    def _abort_all(self) -> None:
+        if self._sweep is not None:
+            self._sweep.cancel()
+        for connection in list(self.context.connections):
+            connection.abort()
+
+    async def _end_application(self) -> None:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._hooks.close()
         if self._application is not None and self._application.stop_hook is not None:
             await self._application.stop_hook()
-
-    def stop_now(self) -> None:
-        """Stop without waiting for anybody."""
-        for server in self._servers:
-            server.close()
-        if self._sweep is not None:
-            self._sweep.cancel()
-        for connection in list(self.context.connections):
-            connection.abort()
 
     def _on_sweep(self) -> None:
         """Look at all that time may end, for all connections at once."""
@@ -237,6 +242,7 @@ def _load_pages() -> dict[str, Page]:
         for path, (name, content_type) in _PAGES.items()
     }
     pages["/healthz"] = Page("application/json", b'{"status":"ok"}\n')
+    pages["/readyz"] = Page("application/json", b'{"status":"ready"}\n')
     return pages
 
 

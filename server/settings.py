@@ -107,7 +107,10 @@ class Settings:
     loop: Annotated[Loop, one_of(Loop)] = option("auto", "Event loop; auto: uvloop, if any.")
     log_level: Annotated[LogLevel, one_of(LogLevel)] = option("info", "Least serious message logged.")
     close_timeout: Seconds = option(10.0, "From our Close to the end of the connection.")
-    drain_timeout: Seconds = option(25.0, "From SIGTERM to the exit.")
+    drain_timeout: Seconds = option(25.0, "From SIGTERM to the exit, all in all.")
+    drain_delay: Seconds = option(
+        0.0, "From SIGTERM, unready, to the first Close: what balancers take to notice.", zero="none"
+    )
 
     sources: Mapping[str, str] = field(default_factory=dict, repr=False, compare=False)
 
@@ -118,6 +121,9 @@ class Settings:
                 continue
             expected = " to ".join(map(kind.show, limits)) + (f", or 0 ({zero})" if zero else "")
             raise SettingsError(f"{name}: expected {expected}, got {self.describe(name)}")
+        if self.drain_delay >= self.drain_timeout:
+            delay, timeout = self.describe("drain_delay"), self.describe("drain_timeout")
+            raise SettingsError(f"drain_delay: expected less than drain_timeout, {timeout}, got {delay}")
         if self.write_low_water >= self.write_high_water:
             low, high = self.describe("write_low_water"), self.describe("write_high_water")
             raise SettingsError(f"write_low_water: expected less than write_high_water, {high}, got {low}")

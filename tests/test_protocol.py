@@ -17,7 +17,7 @@ from server.dialects.stream import Stream
 from server.overflow import Overflow, Strategy
 from server.protocol import WebSocketSession
 from server.publication import PUBLICATION_OVERHEAD
-from server.service import MIN_DRAIN_BATCH, Service
+from server.service import Service
 from server.session import Session, SessionClosed
 from server.settings import Settings
 from server.tick import Message, Tick
@@ -37,7 +37,6 @@ from tests.rawclient import (
     said,
     text,
     upgrade,
-    without_advice,
 )
 from tests.rawclient import close as close_frame
 from tests.vectors import FRAMES, MAX_FRAGMENTS, MAX_MESSAGE_SIZE, FrameVector
@@ -777,85 +776,6 @@ async def test_fault_of_a_dialect_closes_its_session_and_no_other(service: Serve
         assert "pong" == json.loads((await other.frame()).payload)["type"]
         assert [f"session {session.id} failed"] == [error.split("\n")[0] for error in running.errors]
         running.errors.clear()
-
-
-# Draining.
-
-
-async def test_stopping_tells_all_and_gives_up_who_does_not_answer(service: Serve) -> None:
-    async with service(drain_timeout=0.3) as running:
-        clients = [await running.open(path) for path in ("/echo", "/ws", "/echo")]
-        silent = await running.open()
-        await clients[1].frame()
-        stopping = asyncio.ensure_future(running.service.stop())
-        for client in (*clients, silent):
-            assert closed(1001, "the server is going away") == without_advice(await client.frame())
-        with pytest.raises(ConnectionRefusedError):
-            await running.connect()
-        for client in clients:
-            await client.send(close_frame(1001))
-            await client.eof()
-            client.close()
-        assert not stopping.done()
-        await stopping
-        assert b"" == await silent.rest()
-        assert [] == running.sessions()
-
-
-async def test_stopping_delivers_what_was_sent_before(service: Serve) -> None:
-    async with service() as running:
-        client = await running.open("/ws")
-        await client.send(text('{"action":"join","room":"a"}'))
-        await client.frames(2)
-        (session,) = running.sessions()
-        running.service.hub.publish(session, "a", "last words")
-        stopping = asyncio.ensure_future(running.service.stop())
-        assert "last words" == json.loads((await client.frame()).payload)["message"]
-        assert closed(1001, "the server is going away") == without_advice(await client.frame())
-        await client.send(close_frame(1001))
-        await client.eof()
-        client.close()
-        await stopping
-
-
-async def test_stopping_spreads_the_goodbyes() -> None:
-    # 7.2.3: whoever is told at the same time comes back at the same time.
-    service = Service(Settings(**NO_RATES))
-    transports = [FakeTransport(service) for _ in range(MIN_DRAIN_BATCH + 1)]
-    for transport in transports:
-        transport.open()
-
-    def count() -> int:
-        return sum(transport.writes != [] for transport in transports)
-
-    stopping = asyncio.ensure_future(service.stop())
-    await eventually(True, lambda: count() > 0)
-    assert MIN_DRAIN_BATCH == count()
-    await eventually(MIN_DRAIN_BATCH + 1, count)
-    for transport in transports:
-        transport.receive(close_frame(1001))
-        transport.lose()
-    await stopping
-
-
-async def test_stopping_now_waits_for_nobody(service: Serve) -> None:
-    async with service(drain_timeout=60.0) as running:
-        client = await running.open()
-        stopping = asyncio.ensure_future(running.service.stop())
-        assert CLOSE == (await client.frame()).opcode
-        running.service.stop_now()
-        assert b"" == await client.rest()
-        await stopping
-
-
-async def test_stopping_ends_who_is_closing_already(service: Serve) -> None:
-    async with service(drain_timeout=0.3, close_timeout=60.0) as running:
-        client = await running.open()
-        await client.send(frame(3))
-        assert b"\x03\xea" == (await client.frame()).payload[:2]
-        await running.service.stop()
-        await client.rest()
-        assert 0 == len(running.context.connections)
 
 
 def test_sessions_log_no_payload(caplog: pytest.LogCaptureFixture) -> None:

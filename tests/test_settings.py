@@ -69,6 +69,7 @@ OPTIONS = [
     ("log_level", "info", "debug", '"debug"', "debug"),
     ("close_timeout", 10.0, "1", "1", 1.0),
     ("drain_timeout", 25.0, "60", "60", 60.0),
+    ("drain_delay", 0.0, "5", "5", 5.0),
 ]
 NAMES = [name for name, *_ in OPTIONS]
 
@@ -237,11 +238,16 @@ LIMITS = [
     *((name, "-1", "0", "1GiB", str(GIB + 1)) for name in SIZES_OR_ZERO),
     *((name, "0", "0.001", str(DAY), "86400.001") for name in TIMES),
     ("ping_interval", "-0.001", "0", str(DAY), "86400.001"),
+    ("drain_delay", "-0.001", "0", "86399", "86400.001"),
     # The two marks also bound each other: see BESIDE.
     ("write_high_water", "0", "1", "1GiB", str(GIB + 1)),
     ("write_low_water", "-1", "0", str(GIB - 1), str(GIB + 1)),
 ]
-BESIDE = {"write_high_water": ["--write-low-water", "0"], "write_low_water": ["--write-high-water", "1GiB"]}
+BESIDE = {
+    "drain_delay": ["--drain-timeout", "86400"],
+    "write_high_water": ["--write-low-water", "0"],
+    "write_low_water": ["--write-high-water", "1GiB"],
+}
 
 
 def test_the_limits_above_name_every_number() -> None:

@@ -1,0 +1,68 @@
+"""Drain: how a server goes away. It says so first, and then sends everybody away, spread over time.
+
+unready: /readyz and handshakes answer 503, all else goes on, for as long as balancers take to notice
+sending away: nothing is accepted; Close 1001 to so many a sweep, over half of the time that there is
+the rest: who is still here when the time is over is aborted
+"""
+
+import asyncio
+from collections.abc import Callable
+from typing import Final, final
+
+from .context import Context
+from .heartbeat import SWEEP
+
+# Sessions that are told to go away per sweep, at the least: their clients come back spread out.
+MIN_BATCH: Final = 100
+# Of the time in all, what an application's last hooks may take.
+_FOR_HOOKS: Final = 0.2
+
+
+@final
+class Drain:
+    """`delay` and `timeout` in seconds from the beginning; `timeout` is for all, and `delay` a part of it."""
+
+    __slots__ = ("_context", "_delay", "_is_hurried", "_timeout", "ends_at")
+
+    def __init__(self, context: Context, delay: float, timeout: float) -> None:
+        self._context = context
+        self._delay = delay
+        self._timeout = timeout
+        self._is_hurried = asyncio.Event()
+        # When all of it must be over, in the loop's time.
+        self.ends_at = 0.0
+
+    async def run(self, stop_accepting: Callable[[], None]) -> None:
+        """Go through it all; what is then still connected is for the caller to abort."""
+        context = self._context
+        now = context.clock()
+        self.ends_at = now + self._timeout
+        context.is_draining = True
+        await self._pause(self._delay)
+        context.is_accepting = False
+        stop_accepting()
+        await self._send_away(self.ends_at - self._timeout * _FOR_HOOKS)
+
+    def hurry(self) -> None:
+        """Wait for nobody any longer."""
+        self.ends_at = self._context.clock()
+        self._is_hurried.set()
+
+    async def _send_away(self, until: float) -> None:
+        context = self._context
+        spread = (until - context.clock()) / 2
+        waiting = list(context.connections)
+        batch = max(MIN_BATCH, round(len(waiting) * SWEEP / max(spread, SWEEP)))
+        while context.connections and context.clock() < until and not self._is_hurried.is_set():
+            for connection in waiting[:batch]:
+                connection.shut_down()
+            del waiting[:batch]
+            await self._pause(SWEEP)
+
+    async def _pause(self, seconds: float) -> None:
+        """Wait, unless there is a hurry."""
+        try:
+            async with asyncio.timeout(seconds):
+                await self._is_hurried.wait()
+        except TimeoutError:
+            pass

@@ -1,0 +1,152 @@
+"""Drain: readiness goes first, everybody is told, and it ends in time."""
+
+import asyncio
+import json
+
+import pytest
+
+from server.application import Application
+from server.drain import MIN_BATCH
+from server.service import Service
+from server.settings import Settings
+from tests.conftest import NO_RATES, Serve, eventually
+from tests.faketransport import FakeTransport
+from tests.rawclient import CLOSE, RawClient, closed, frame, get, said, text, upgrade, without_advice
+from tests.rawclient import close as close_frame
+
+
+async def status_of(client: RawClient, request: bytes) -> tuple[int, str | None]:
+    await client.send(request)
+    answer = await client.answer()
+    return answer.status, answer.fields.get("retry-after")
+
+
+async def test_server_is_unready_before_anybody_is_sent_away(service: Serve) -> None:
+    async with service(drain_delay=30.0, drain_timeout=60.0) as running:
+        session = await running.open()
+        asker = await running.connect()
+        assert (200, None) == await status_of(asker, get("/readyz"))
+        stopping = asyncio.ensure_future(running.service.stop())
+        await eventually(True, lambda: running.context.is_draining)
+        # Balancers still get in to ask, and who is here is served on.
+        assert (503, "5") == await status_of(await running.connect(), get("/readyz"))
+        assert (200, None) == await status_of(await running.connect(), get("/healthz"))
+        assert (503, "5") == await status_of(await running.connect(), upgrade())
+        await session.send(text("still here"))
+        assert said("still here") == await session.frame()
+        running.service.stop_now()
+        await stopping
+        with pytest.raises(ConnectionRefusedError):
+            await running.connect()
+
+
+async def test_after_the_delay_everybody_is_sent_away(service: Serve) -> None:
+    async with service(drain_delay=0.1) as running:
+        session = await running.open()
+        stopping = asyncio.ensure_future(running.service.stop())
+        assert closed(1001, "the server is going away") == without_advice(await session.frame())
+        await session.send(close_frame(1001))
+        await session.eof()
+        session.close()
+        await stopping
+
+
+async def test_stopping_spreads_the_goodbyes() -> None:
+    # 7.2.3: whoever is told at the same time comes back at the same time.
+    service = Service(Settings(**NO_RATES))
+    transports = [FakeTransport(service) for _ in range(MIN_BATCH + 1)]
+    for transport in transports:
+        transport.open()
+
+    def count() -> int:
+        return sum(transport.writes != [] for transport in transports)
+
+    stopping = asyncio.ensure_future(service.stop())
+    await eventually(True, lambda: count() > 0)
+    assert MIN_BATCH == count()
+    await eventually(MIN_BATCH + 1, count)
+    for transport in transports:
+        transport.receive(close_frame(1001))
+        transport.lose()
+    await stopping
+
+
+async def test_stopping_tells_all_and_gives_up_who_does_not_answer(service: Serve) -> None:
+    async with service(drain_timeout=0.3) as running:
+        clients = [await running.open(path) for path in ("/echo", "/ws", "/echo")]
+        silent = await running.open()
+        await clients[1].frame()
+        stopping = asyncio.ensure_future(running.service.stop())
+        for client in (*clients, silent):
+            assert closed(1001, "the server is going away") == without_advice(await client.frame())
+        with pytest.raises(ConnectionRefusedError):
+            await running.connect()
+        for client in clients:
+            await client.send(close_frame(1001))
+            await client.eof()
+            client.close()
+        assert not stopping.done()
+        await stopping
+        assert b"" == await silent.rest()
+        assert [] == running.sessions()
+
+
+async def test_stopping_delivers_what_was_sent_before(service: Serve) -> None:
+    async with service() as running:
+        client = await running.open("/ws")
+        await client.send(text('{"action":"join","room":"a"}'))
+        await client.frames(2)
+        (session,) = running.sessions()
+        running.service.hub.publish(session, "a", "last words")
+        stopping = asyncio.ensure_future(running.service.stop())
+        assert "last words" == json.loads((await client.frame()).payload)["message"]
+        assert closed(1001, "the server is going away") == without_advice(await client.frame())
+        await client.send(close_frame(1001))
+        await client.eof()
+        client.close()
+        await stopping
+
+
+async def test_stopping_now_waits_for_nobody(service: Serve) -> None:
+    async with service(drain_timeout=60.0) as running:
+        client = await running.open()
+        stopping = asyncio.ensure_future(running.service.stop())
+        assert CLOSE == (await client.frame()).opcode
+        running.service.stop_now()
+        assert b"" == await client.rest()
+        await stopping
+
+
+async def test_stopping_ends_who_is_closing_already(service: Serve) -> None:
+    async with service(drain_timeout=0.3, close_timeout=60.0) as running:
+        client = await running.open()
+        await client.send(frame(3))
+        assert b"\x03\xea" == (await client.frame()).payload[:2]
+        await running.service.stop()
+        await client.rest()
+        assert 0 == len(running.context.connections)
+
+
+@pytest.mark.parametrize("hook", ["on_stop", "on_disconnect"])
+async def test_application_that_never_stops_is_cut_off(
+    service: Serve, caplog: pytest.LogCaptureFixture, hook: str
+) -> None:
+    app = Application()
+    cut_off: list[str] = []
+
+    async def hang(*_: object) -> None:
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            cut_off.append(hook)
+            raise
+
+    getattr(app, hook)(hang)
+    async with service(None, app, drain_timeout=0.1) as running:
+        client = await running.open("/ws")
+        await client.frame()
+        await running.service.stop()
+        await eventually([hook], lambda: cut_off)
+        assert ["the application took too long to stop"] == [
+            record.getMessage() for record in caplog.records if record.name == "server.service"
+        ]
