@@ -28,6 +28,7 @@ COMPILED = [
     "rfc6455/handshake.py",
     "server/limits.py",
     "server/tick.py",
+    "server/traffic.py",
     "server/protocol.py",
 ]
 

@@ -16,6 +16,7 @@ from .limits import Admission, Rates
 from .policy import Policy
 from .session import Dialect
 from .settings import Settings
+from .traffic import Traffic
 
 
 class Closable(Protocol):
@@ -70,6 +71,7 @@ class Context:
     routes: Mapping[str, Route]
     pages: Mapping[str, Page]
     connections: dict[Closable, None]
+    traffic: Traffic
     stopwatch: Callable[[], float] = time.monotonic
     # Whether new connections are let in, and whether all are about to go.
     is_accepting: bool = True

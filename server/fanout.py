@@ -6,8 +6,10 @@ publications they bring, a member gets them in one write.
 
 import logging
 from collections.abc import Callable, Iterable
+from time import perf_counter
 from typing import final
 
+from .histogram import BRIEF, Histogram
 from .session import Session
 from .tick import MAX_BATCH, Item, Tick
 
@@ -21,7 +23,7 @@ class Fanout:
     `max_batch` is how many octets a session writes before it asks whether the transport takes more.
     """
 
-    __slots__ = ("_clock", "_dirty", "_is_scheduled", "_max_batch", "_schedule")
+    __slots__ = ("_clock", "_dirty", "_is_scheduled", "_max_batch", "_schedule", "flushes")
 
     def __init__(
         self,
@@ -34,6 +36,8 @@ class Fanout:
         self._max_batch = max_batch
         self._dirty: list[Session] = []
         self._is_scheduled = False
+        # Seconds that each flush took.
+        self.flushes = Histogram(BRIEF)
 
     def add(self, session: Session) -> None:
         """Flush this session at the end of the turn."""
@@ -58,6 +62,7 @@ class Fanout:
         dirty = self._dirty
         self._dirty = []
         tick = Tick(self._clock(), self._max_batch)
+        begun = perf_counter()
         for session in dirty:
             session.is_dirty = False
             try:
@@ -66,6 +71,7 @@ class Fanout:
                 # One session's fault is not its neighbours'.
                 logger.exception("session %s failed", session.id)
                 session.kick(1011, "internal error")
+        self.flushes.observe(perf_counter() - begun)
 
     def _schedule_once(self) -> None:
         if self._dirty and not self._is_scheduled:

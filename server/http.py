@@ -17,6 +17,7 @@ from .limits import RESERVED_DESCRIPTORS
 from .linger import Linger
 from .plain import PlainExchange
 from .protocol import WebSocketSession
+from .traffic import count
 
 logger = logging.getLogger(__name__)
 
@@ -53,6 +54,7 @@ class HttpProtocol(asyncio.Protocol):
         "_exchange",
         "_is_admitted",
         "_is_ended",
+        "_is_handshake",
         "_is_head",
         "_is_paused",
         "_reader",
@@ -70,6 +72,8 @@ class HttpProtocol(asyncio.Protocol):
         self._is_ended = False
         # Whether the request in hand is a HEAD, whose answer has no content.
         self._is_head = False
+        # Whether it asks for a WebSocket.
+        self._is_handshake = False
         # The request that is being read: its octets, and once its head says that it is a plain one, h11.
         self._reader = self._new_reader()
         self._received = bytearray()
@@ -90,6 +94,7 @@ class HttpProtocol(asyncio.Protocol):
             if len(context.closings) < MAX_REFUSED:
                 self._refuse(_unavailable())
             else:
+                context.traffic.turned_away += 1
                 self._transport.abort()
             return
         context.handshakes.add(self, context.clock())
@@ -139,7 +144,8 @@ class HttpProtocol(asyncio.Protocol):
                 if request is None:
                     return
                 self._is_head = request.method == "HEAD"
-                if request.upgrades_to("websocket"):
+                self._is_handshake = request.upgrades_to("websocket")
+                if self._is_handshake:
                     self._upgrade(request)
                     return
                 self._exchange = PlainExchange(request)
@@ -157,6 +163,7 @@ class HttpProtocol(asyncio.Protocol):
 
     def _begin_request(self) -> None:
         self._exchange = None
+        self._is_handshake = False
         self._received.clear()
         self._reader = self._new_reader()
         self._context.handshakes.add(self, self._context.clock())
@@ -177,6 +184,7 @@ class HttpProtocol(asyncio.Protocol):
             subprotocol=next((name for name in handshake.subprotocols if name in route.subprotocols), None),
             deflate=context.deflate,
         )
+        self._count(101)
         self._leave()
         session = WebSocketSession(
             context,
@@ -210,6 +218,7 @@ class HttpProtocol(asyncio.Protocol):
         if context.is_draining:
             # 9112 9.6: this was the last request.
             fields.append(("Connection", "close"))
+        self._count(200)
         self._transport.write(exchange.respond(200, fields, page.body))
 
     def _judge_host(self, request: Request) -> None:
@@ -241,10 +250,15 @@ class HttpProtocol(asyncio.Protocol):
     def _refuse(self, error: HandshakeError) -> None:
         """Answer with an error, and end the connection so that the answer can be read."""
         logger.info("refused a request from %s: %d %s", self._address, error.status, error)
+        self._count(error.status)
         head, end, content = encode_refusal(error, formatdate(usegmt=True)).partition(b"\r\n\r\n")
         # 9110 9.3.2: the answer to a HEAD has the same head, and nothing behind it.
         self._transport.write(head + end if self._is_head else head + end + content)
         self._finish()
+
+    def _count(self, status: int) -> None:
+        traffic = self._context.traffic
+        count(traffic.handshakes if self._is_handshake else traffic.requests, str(status))
 
     def _finish(self) -> None:
         """Read no further request, and end the connection when the last answer is read."""

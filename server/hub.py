@@ -2,12 +2,13 @@
 
 import math
 import time
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection
 from typing import final
 
 from .conflation import key_of
 from .fanout import Fanout
 from .flow import Drops
+from .histogram import SESSIONS, Histogram
 from .history import Archive
 from .idempotency import Memory, Place
 from .memberships import Memberships
@@ -59,6 +60,8 @@ class Hub:
         self._memory = Memory(self._archive.max_seconds)
         self._patterns = Patterns()
         self.drops = Drops()
+        # How many sessions each publication was for.
+        self.reached = Histogram(SESSIONS)
         self.registry = Registry()
         self.rooms = Rooms(max_rooms, self._archive, self._overflow)
         self.memberships = Memberships(
@@ -121,7 +124,7 @@ class Hub:
         self._archive.append(room.history, publication)
         if not room.members:
             self.rooms.empty(room, publication.published_at)
-        receivers: Iterable[Session] = room.members
+        receivers: Collection[Session] = room.members
         if self._patterns:
             receivers = self._patterns.hearers(name, room.members)
         self._send(publication, receivers if echo else [one for one in receivers if one is not sender])
@@ -195,9 +198,10 @@ class Hub:
             overflow=self._overflow.default,
         )
 
-    def _send(self, publication: Publication, receivers: Iterable[Session]) -> None:
+    def _send(self, publication: Publication, receivers: Collection[Session]) -> None:
         self._publications += 1
         publication.id = self._publications
+        self.reached.observe(len(receivers))
         self._fanout.send(publication, receivers)
 
     def _check_new(self, sender: Session | None, id: str | None) -> None:

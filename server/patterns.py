@@ -1,6 +1,6 @@
 """Patterns: the sessions that listen to all rooms whose names match, such as `sensors.*` or `sensors.>`."""
 
-from collections.abc import Iterable
+from collections.abc import Collection
 from itertools import chain
 from typing import Final, final
 
@@ -58,7 +58,7 @@ class Patterns:
         if not pattern.members:
             self._drop(pattern)
 
-    def hearers(self, room: str, members: Iterable[Session]) -> Iterable[Session]:
+    def hearers(self, room: str, members: Collection[Session]) -> Collection[Session]:
         """Add to a room's members, each once, those who hear it by patterns."""
         matching = self._matching(room)
         if not matching:

@@ -35,6 +35,7 @@ from .linger import Linger
 from .publication import Shared
 from .session import Dialect, SessionClosed
 from .tick import MAX_BATCH, Item, Message, Tick
+from .traffic import Traffic
 
 logger = logging.getLogger(__name__)
 
@@ -66,6 +67,7 @@ class WebSocketSession:
         "_owed_pong",
         "_pinged_at",
         "_reply_waits",
+        "_traffic",
         "_transport",
         "_unwritten",
         "address",
@@ -99,6 +101,8 @@ class WebSocketSession:
         self.is_dirty = False
         settings = context.settings
         self._context = context
+        # Asked for with every message, and found faster here than through the context.
+        self._traffic: Traffic = context.traffic
         self._transport = transport
         self._connection = Connection(
             Role.SERVER,
@@ -136,6 +140,7 @@ class WebSocketSession:
         # It leaves in one write with what the dialect greets with.
         self._connection.send_encoded(response)
         self._context.connections[self] = None
+        self._traffic.sessions += 1
         self._context.heartbeat.add(self)
         if self._context.rates is not None:
             self._allowance = Allowance(self._context.rates, self._context.clock())
@@ -148,6 +153,7 @@ class WebSocketSession:
     def data_received(self, data: bytes) -> None:
         """Handle what a read brought, and answer it in one write."""
         self.is_alive = True
+        self._traffic.bytes_received += len(data)
         self._connection.receive_data(data)
         if self._allowance is not None:
             self._allowance.bytes -= len(data)
@@ -187,6 +193,7 @@ class WebSocketSession:
         connection = self._connection
         dialect = self.dialect
         allowance = self._allowance
+        traffic = self._traffic
         self._is_corked = True
         if allowance is not None:
             allowance.refill(self._context.clock())
@@ -196,6 +203,7 @@ class WebSocketSession:
                 if event is None:
                     break
                 if isinstance(event, (str, bytes)):  # a union of the two would be made anew each time
+                    traffic.messages_received += 1
                     if allowance is not None:
                         allowance.messages -= 1
                         if allowance.messages < 0:
@@ -252,6 +260,7 @@ class WebSocketSession:
         """Take the time since our Ping, if this is its Pong: others may come unasked (RFC 6455 5.5.3)."""
         if self._pinged_at is not None and pong.payload == _ping_payload(self._pinged_at):
             self.rtt = self._context.stopwatch() - self._pinged_at
+            self._traffic.round_trips.observe(self.rtt)
             self._pinged_at = None
 
     # To the socket.
@@ -272,6 +281,7 @@ class WebSocketSession:
             self._connection.send_text(message)
         else:
             self._connection.send_binary(message)
+        self._traffic.messages_sent += 1
         self._unwritten += len(message)
         if self._unwritten > MAX_BATCH:
             # A read may bring small messages with large replies: the transport is to feel them, and pause.
@@ -294,6 +304,7 @@ class WebSocketSession:
                 self._connection.send_encoded(batch, self._delivery.window_bits)
             else:
                 count = self._send_batch(tick.max_batch)
+            self._traffic.messages_sent += count
             # A new list: the tick keeps the old one to compare with.
             self.out = self.out[count:] if count < len(self.out) else []
             self._write()
@@ -375,7 +386,9 @@ class WebSocketSession:
         self._unwritten = 0
         pieces = self._connection.data_to_send()
         if pieces:
-            self._transport.write(pieces[0] if len(pieces) == 1 else b"".join(pieces))
+            data = pieces[0] if len(pieces) == 1 else b"".join(pieces)
+            self._traffic.bytes_sent += len(data)
+            self._transport.write(data)
 
     def _bound_waiting(self, now: float) -> None:
         """Drop what may be dropped for a session that is too far behind, or else close it."""
@@ -426,6 +439,7 @@ class WebSocketSession:
         if self._connection.sending is _OPEN and not self.is_paused:
             self._pinged_at = self._context.stopwatch()
             self._connection.ping(_ping_payload(self._pinged_at))
+            self._traffic.pings_sent += 1
             self._context.fanout.add(self)
 
     def give_up(self) -> None:
@@ -434,6 +448,7 @@ class WebSocketSession:
             # Who isn't read can't show that he lives; one that is gone will show in the next Ping's write.
             return
         logger.info("session %s gave no sign of life", self.id)
+        self._traffic.unanswered += 1
         self._connection.fail(CloseCode.INTERNAL_ERROR, "no pong in time")
         self._write()
         self.abort()
@@ -452,6 +467,7 @@ class WebSocketSession:
         self.out = []
         self._context.heartbeat.discard(self)
         self._context.closings.discard(self)
+        self._traffic.end_session(self._connection.close_code, self._connection.close_sent)
         for waiter in self._drain_waiters or ():
             if not waiter.done():
                 self._disappoint(waiter)

@@ -32,6 +32,7 @@ from .session import Dialect
 from .settings import Settings
 from .tick import MAX_BATCH
 from .tls import ServerTls
+from .traffic import Traffic
 
 logger = logging.getLogger(__name__)
 
@@ -212,6 +213,7 @@ class Service:
             routes=routes,
             pages=_load_pages(),
             connections={},
+            traffic=Traffic(),
         )
 
 
