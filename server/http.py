@@ -176,7 +176,8 @@ class HttpProtocol(asyncio.Protocol):
         if route is None:
             raise _refusal(404, f"There is no WebSocket at {request.path[:64]}.")
         handshake = ServerHandshake(request)
-        if not context.policy.admits(handshake.origin, request.host):
+        is_secure = self._transport.get_extra_info("sslcontext") is not None
+        if not context.policy.admits(handshake.origin, request.host, is_secure=is_secure):
             raise _refusal(403, "Pages of this origin may not connect.")
         if context.is_draining:
             raise _stopping()

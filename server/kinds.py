@@ -95,11 +95,11 @@ def show_rules(rules: tuple[tuple[str, Overflow], ...]) -> str:
 WHOLE: Final = "a whole number"
 TIME: Final = "a number of seconds"
 SIZE: Final = "a size such as 65536, 64KiB or 1MiB"
-ORIGIN: Final = r"\*|null|[a-z][a-z0-9+.-]*://[^\s/?#@*]+"
-ORIGINS: Final = "origins such as https://example.com:8443, null or *"
-NAME: Final = r"[a-z0-9_.-]+|\[[0-9a-f:.]+\]"
+ORIGIN: Final = r"\*|null|[a-z][a-z0-9+.-]*://(\*\.)?[^\s/?#@*.][^\s/?#@*]*"
+ORIGINS: Final = "origins such as https://example.com:8443 or https://*.example.com, null or *"
+NAME: Final = r"(\*\.)?[a-z0-9_-][a-z0-9_.-]*|\[[0-9a-f:.]+\]"
 POLICIES: Final = "disconnect, drop-oldest, drop-newest or conflate:PATH"
-NAMES: Final = "hosts without ports, such as example.com or [::1]"
+NAMES: Final = "hosts without ports, such as example.com, *.example.com or [::1]"
 
 # An empty host would listen on every interface; who wants that says 0.0.0.0 or ::.
 Host = Annotated[str, Kind("HOST", "a name or an address", (str,), matching(r"\S+"))]

@@ -6,6 +6,7 @@ from urllib.parse import urlsplit
 
 LOOPBACK_NAMES: Final = ("localhost", "127.0.0.1", "[::1]")
 _DEFAULT_PORTS: Final = {"http": 80, "https": 443, "ws": 80, "wss": 443}
+_SECURE: Final = ("https", "wss")
 
 
 @final
@@ -13,6 +14,7 @@ class Policy:
     """Compares whole names, in lower case: never a part of one.
 
     `allowed_hosts` without a port; empty serves any. `allowed_origins` as serialised origins, `null` or `*`.
+    A name that begins with `*.` stands for all that have one label more, as in a certificate.
     """
 
     __slots__ = ("_any_origin", "_hosts", "_origins")
@@ -24,22 +26,36 @@ class Policy:
 
     def serves(self, host: str) -> bool:
         """Tell whether a request's Host is one of ours; another may be a rebound DNS name."""
-        return not self._hosts or _split_authority(host)[0] in self._hosts
+        if not self._hosts:
+            return True
+        name, _ = _split_authority(host)
+        return name in self._hosts or _pattern_of(name) in self._hosts
 
-    def admits(self, origin: str | None, host: str) -> bool:
-        """Tell whether a page of this origin may connect to this Host (RFC 6455 10.2)."""
+    def admits(self, origin: str | None, host: str, *, is_secure: bool = False) -> bool:
+        """Tell whether a page of this origin may connect to this Host (RFC 6455 10.2).
+
+        `is_secure` if the request is known to have come through TLS; if not, it may have.
+        """
         # Browsers always send an Origin; who sends none isn't a page that someone was lured to.
         if origin is None or self._any_origin:
             return True
         parts = _split_origin(origin)
         if parts is None:
             return ("", origin, 0) in self._origins
-        if parts in self._origins:
-            return True
-        # The scheme is not compared: behind a proxy that ends TLS it isn't known here.
         scheme, name, port = parts
+        if parts in self._origins or (scheme, _pattern_of(name), port) in self._origins:
+            return True
+        # Else the scheme is not compared: behind a proxy that ends TLS it isn't known here.
+        if is_secure and scheme not in _SECURE:
+            return False
         own_name, own_port = _split_authority(host)
         return name == own_name and port == (own_port or _DEFAULT_PORTS[scheme])
+
+
+def _pattern_of(name: str) -> str:
+    """Put a star in the place of a name's first label; return "" if it has no such label."""
+    label, _, rest = name.partition(".")
+    return "" if label in ("", "*") else f"*.{rest}"
 
 
 def _split_origin(origin: str) -> tuple[str, str, int] | None:

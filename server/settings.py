@@ -54,10 +54,11 @@ class Settings:
     )
     tls_key: Path = option("", "Its key in PEM, unless that stands in the same file.")
     allowed_origins: Origins = option(
-        (), "Origins of pages that may connect, besides the same host; null and * only by name."
+        (),
+        "Origins of pages that may connect, besides the same host: names, https://*.name, null, * for any.",
     )
     allowed_hosts: Hosts = option(
-        (), "Host names served; unless named, localhost, 127.0.0.1 and [::1] on loopback, any elsewhere."
+        (), "Hosts served, also *.name; unless named, localhost, 127.0.0.1 and [::1] on loopback, else any."
     )
 
     max_head: Bytes = option(16 * KIB, "Size of a request's head.", group="Handshake")

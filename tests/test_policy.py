@@ -27,6 +27,14 @@ from server.policy import LOOPBACK_NAMES, Policy
         (("example.com",), "www.example.com", False),
         (("example.com",), "example.com.evil", False),
         (("example.com",), "localhost", False),
+        (("*.example.com",), "a.example.com:8765", True),
+        (("*.example.com",), "A.Example.COM", True),
+        (("*.example.com",), "example.com", False),
+        (("*.example.com",), ".example.com", False),
+        (("*.example.com",), "a.b.example.com", False),
+        (("*.example.com",), "evilexample.com", False),
+        (("*.example.com",), "a.example.com.evil", False),
+        (("*.example.com",), "", False),
     ],
 )
 def test_host_is_served_if_its_name_is_listed(allowed: tuple[str, ...], host: str, serves: bool) -> None:
@@ -109,3 +117,55 @@ def test_origin_is_admitted_if_it_is_the_hosts_own(origin: str | None, host: str
 )
 def test_allowed_origin_is_admitted_to_any_host(allowed: tuple[str, ...], origin: str, admits: bool) -> None:
     assert admits == Policy((), allowed).admits(origin, "host.example")
+
+
+@pytest.mark.parametrize(
+    ("origin", "admits"),
+    [
+        ("https://a.example.com", True),
+        ("HTTPS://A.Example.COM:443", True),
+        ("https://xn--bcher-kva.example.com", True),
+        ("https://example.com", False),
+        ("https://.example.com", False),
+        ("https://a.b.example.com", False),
+        ("https://evilexample.com", False),
+        ("https://evil-example.com", False),
+        ("https://a.example.com.evil", False),
+        ("https://a.example.com:8443", False),
+        ("http://a.example.com", False),
+        ("https://a.example.com@evil.example", False),
+        ("https://evil.example/.example.com", False),
+        ("https://evil.example?.example.com", False),
+        ("null", False),
+        ("", False),
+    ],
+)
+def test_pattern_stands_for_one_whole_label(origin: str, admits: bool) -> None:
+    assert admits == Policy((), ("https://*.example.com",)).admits(origin, "host.example")
+
+
+def test_port_of_a_pattern_is_compared_too() -> None:
+    policy = Policy((), ("http://*.example.com:8080",))
+    assert policy.admits("http://a.example.com:8080", "host.example")
+    assert not policy.admits("http://a.example.com", "host.example")
+
+
+@pytest.mark.parametrize(
+    ("origin", "host", "admits"),
+    [
+        ("https://example.com", "example.com", True),
+        ("https://example.com:8443", "example.com:8443", True),
+        # Whoever is between the browser and the network writes such pages.
+        ("http://example.com", "example.com", False),
+        ("http://example.com:8443", "example.com:8443", False),
+        (None, "example.com", True),
+    ],
+)
+def test_page_that_came_without_tls_is_another_origin_where_tls_is_known(
+    origin: str | None, host: str, admits: bool
+) -> None:
+    assert admits == Policy((), ()).admits(origin, host, is_secure=True)
+
+
+def test_page_without_tls_may_be_named() -> None:
+    assert Policy((), ("http://example.com",)).admits("http://example.com", "example.com", is_secure=True)

@@ -22,11 +22,11 @@ OPTIONS = [
     (
         "allowed_origins",
         (),
-        "https://Example.com:8443, null,*",
-        '["https://example.com:8443", "null", "*"]',
-        ("https://example.com:8443", "null", "*"),
+        "https://Example.com:8443, https://*.a.b, null,*",
+        '["https://example.com:8443", "https://*.a.b", "null", "*"]',
+        ("https://example.com:8443", "https://*.a.b", "null", "*"),
     ),
-    ("allowed_hosts", (), "Example.com,[::1]", '["example.com", "[::1]"]', ("example.com", "[::1]")),
+    ("allowed_hosts", (), "*.Example.com,[::1]", '["*.example.com", "[::1]"]', ("*.example.com", "[::1]")),
     ("max_head", 16 * KIB, "32KiB", '"32KiB"', 32 * KIB),
     ("max_fields", 100, "50", "50", 50),
     ("max_target", 8 * KIB, "4096", "4096", 4 * KIB),
@@ -356,7 +356,7 @@ def test_message_for_the_environment(variable: str, text: str, message: str) -> 
     assert message == refusal([], {"RFC6455_SERVER_" + variable: text})
 
 
-HOSTS = "a list of hosts without ports, such as example.com or [::1]"
+HOSTS = "a list of hosts without ports, such as example.com, *.example.com or [::1]"
 
 
 @pytest.mark.parametrize(
@@ -415,7 +415,13 @@ def test_a_file_that_is_not_utf_8_is_invalid_toml(tmp_path: Path) -> None:
         "https://example.com/",
         "https://a@example.com",
         "https://",
-        "https://*.example.com",
+        "https://*",
+        "https://*.",
+        "https://*example.com",
+        "https://a.*.com",
+        "https://*.*.com",
+        "https://.example.com",
+        "*.example.com",
         "**",
     ],
 )
@@ -425,7 +431,7 @@ def test_what_no_browser_sends_is_not_an_origin(origin: str) -> None:
     )
 
 
-@pytest.mark.parametrize("host", ["localhost:8765", "::1", "*", "http://a", "a b"])
+@pytest.mark.parametrize("host", ["localhost:8765", "::1", "*", "*.", "*a.b", "a.*", ".a", "http://a", "a b"])
 def test_what_is_not_a_host_name_is_refused(host: str) -> None:
     assert refusal(["--allowed-hosts", host]).startswith(
         "allowed_hosts: expected a list of hosts without ports"

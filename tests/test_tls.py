@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from server.client import connect
+from server.client import Refused, connect
 from server.tls import ServerTls, TlsError
 from tests.conftest import NO_RATES, Serve, ServerProcess, eventually
 from tests.rawserver import CERTIFICATE, write_certificate
@@ -46,6 +46,22 @@ async def test_who_sends_too_much_learns_why(service: Serve, files: tuple[str, s
             await connection.send("a" * 1001)
             assert [] == [message async for message in connection]
         assert 1009 == connection.close_code
+
+
+@pytest.mark.parametrize(("scheme", "status"), [("https", 101), ("http", 403)])
+async def test_page_that_came_without_tls_is_of_another_origin(
+    scheme: str, status: int, service: Serve, files: tuple[str, str]
+) -> None:
+    certificate, key = files
+    async with service(tls_certificate=certificate, tls_key=key) as running:
+        place = f"localhost:{running.address[1]}"
+        found = 101
+        try:
+            async with connect(f"wss://{place}/echo", ssl=trusting(), origin=f"{scheme}://{place}"):
+                pass
+        except Refused as refused:
+            found = refused.status
+    assert status == found
 
 
 async def test_plain_talk_on_a_tls_port_leaves_nothing_behind(service: Serve, files: tuple[str, str]) -> None:
