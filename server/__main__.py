@@ -15,6 +15,7 @@ import rfc6455
 
 from .command import main as connect
 from .configuration import load
+from .printable import PrintableFormatter
 from .settings import SettingsError
 from .tls import ServerTls, TlsError
 
@@ -69,7 +70,9 @@ def main() -> int:
         again.cancel()
         await stopping
 
-    logging.basicConfig(level=settings.log_level.upper(), format="%(levelname)s %(message)s")
+    handler = logging.StreamHandler()
+    handler.setFormatter(PrintableFormatter("%(levelname)s %(message)s"))
+    logging.basicConfig(level=settings.log_level.upper(), handlers=[handler])
     bytearray(_LARGEST_BLOCK)
     try:
         with asyncio.Runner(loop_factory=loop_factory) as runner:

@@ -28,6 +28,9 @@ _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", 
 # descriptors that are kept in reserve.
 MAX_REFUSED: Final = RESERVED_DESCRIPTORS // 2
 
+# The rule of our own refusals, among those of the protocol.
+_REFUSED: Final = "refused"
+
 # Seconds after which a client that found the server full or stopping may come back.
 _RETRY_AFTER: Final = ("Retry-After", "5")
 
@@ -250,7 +253,9 @@ class HttpProtocol(asyncio.Protocol):
 
     def _refuse(self, error: HandshakeError) -> None:
         """Answer with an error, and end the connection so that the answer can be read."""
-        logger.info("refused a request from %s: %d %s", self._address, error.status, error)
+        # What a broken rule's text quotes may be a credential; our own refusals quote none.
+        why = error if error.rule == _REFUSED else f"{error.rule} ({error.section})"
+        logger.info("refused a request from %s: %d %s", self._address, error.status, why)
         self._count(error.status)
         head, end, content = encode_refusal(error, formatdate(usegmt=True)).partition(b"\r\n\r\n")
         # 9110 9.3.2: the answer to a HEAD has the same head, and nothing behind it.
@@ -279,7 +284,7 @@ class HttpProtocol(asyncio.Protocol):
 
 
 def _refusal(status: int, message: str, *headers: tuple[str, str]) -> HandshakeError:
-    return HandshakeError(message, status=status, rule="refused", section="4.2.2", headers=headers)
+    return HandshakeError(message, status=status, rule=_REFUSED, section="4.2.2", headers=headers)
 
 
 def _unavailable() -> HandshakeError:

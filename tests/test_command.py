@@ -19,7 +19,6 @@ import pytest
 from rfc6455 import Opcode, encode_frame
 from server.command.arguments import EPILOG
 from server.command.lines import InputError, Lines
-from server.command.reports import printable
 from server.command.running import Exit
 from tests.conftest import ServerProcess, clean_environment, eventually, take_census
 from tests.rawserver import (
@@ -655,18 +654,3 @@ async def test_wait_for_a_line_is_cancelled() -> None:
     os.close(reading)
     os.close(writing)
     await eventually(before, take_census)
-
-
-@pytest.mark.parametrize(
-    ("text", "shown"),
-    [
-        ("plain \u00e5\u6f22\U0001f600", "plain \u00e5\u6f22\U0001f600"),
-        ("a\tb\u00a0\u3000\u200d", "a\tb\u00a0\u3000\u200d"),
-        ("\0\x1b[2J\x7f\x85\x9b", "\\x00\\x1b[2J\\x7f\\x85\\x9b"),
-        ("a\nb\r\u2028\u2029", "a\\nb\\r\\u2028\\u2029"),
-        ("\u202e\u2066\ufeff\ue000\U000e0001", "\\u202e\\u2066\\ufeff\\ue000\\U000e0001"),
-        ("\\n", "\\n"),
-    ],
-)
-def test_what_a_terminal_would_obey_is_escaped(text: str, shown: str) -> None:
-    assert shown == printable(text)

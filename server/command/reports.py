@@ -3,10 +3,10 @@
 import base64
 import json
 import sys
-import unicodedata
 from typing import Final, Protocol, final
 
 from ..client import ClientConnection, Message, Refused
+from ..printable import printable
 
 # Codes that complain of nothing: 1000, 1001, and 1005 for a Close without a code.
 NORMAL_CODES: Final = frozenset({1000, 1001, 1005})
@@ -29,21 +29,6 @@ class Report(Protocol):
 
     def waits(self, seconds: float) -> None:
         """Tell that another attempt follows."""
-
-
-def printable(text: str) -> str:
-    """Write what a terminal might obey, or wouldn't show, as an escape."""
-    if text.isprintable():
-        return text
-    return "".join(
-        character if _is_harmless(character) else character.encode("unicode_escape").decode("ascii")
-        for character in text
-    )
-
-
-def _is_harmless(character: str) -> bool:
-    # Other scripts' spaces don't count as printable, nor do the joiners that they and emoji are written with.
-    return character.isprintable() or unicodedata.category(character) == "Zs" or character in "\t\u200c\u200d"
 
 
 @final
