@@ -25,6 +25,7 @@ from .history import Archive
 from .hooks import Hooks
 from .http import HttpProtocol
 from .hub import Hub
+from .json_bounds import JsonBounds
 from .limits import Admission, Rates, descriptor_limit
 from .overflow import OverflowRules
 from .policy import LOOPBACK_NAMES, Policy
@@ -164,7 +165,8 @@ class Service:
         context.hub.sweep(now)
 
     def _rooms_dialect(self, hub: Hub) -> Dialect:
-        rooms = RoomsDialect(hub)
+        settings = self.settings
+        rooms = RoomsDialect(hub, JsonBounds(settings.max_json_depth, settings.max_json_keys))
         if self._application is None:
             return rooms
         self._application.hub = hub

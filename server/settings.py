@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Annotated, Final, TypeVar, final, get_type_hints
 
+from .json_bounds import MAX_DEPTH, MAX_KEYS
 from .kinds import (
     KIB,
     MIB,
@@ -75,6 +76,8 @@ class Settings:
     byte_rate: Bytes = option(
         4 * MIB, "Bytes a second, also once inflated; twice that in a burst.", zero="off"
     )
+    max_json_depth: Count = option(MAX_DEPTH, "Objects and arrays in each other in a message of JSON.")
+    max_json_keys: Count = option(MAX_KEYS, "Names, objects and arrays in a message of JSON.")
     max_rooms_per_connection: Count = option(100, "Rooms that one connection may be in.")
     max_rooms: Count = option(100_000, "Rooms at a time.")
 

@@ -38,6 +38,8 @@ OPTIONS = [
     ("message_rate", 200, "0", "0", 0),
     ("frame_rate", 1000, "0", "0", 0),
     ("byte_rate", 4 * MIB, "1 MiB", '"1 MiB"', MIB),
+    ("max_json_depth", 64, "8", "8", 8),
+    ("max_json_keys", 10_000, "50", "50", 50),
     ("max_rooms_per_connection", 100, "3", "3", 3),
     ("max_rooms", 100_000, "10", "10", 10),
     ("history_messages", 100, "0", "0", 0),
@@ -205,6 +207,8 @@ COUNTS = [
     "max_fields",
     "max_fragments",
     "max_connections_per_address",
+    "max_json_depth",
+    "max_json_keys",
     "max_rooms_per_connection",
     "max_rooms",
 ]

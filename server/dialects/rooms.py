@@ -12,6 +12,7 @@ import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
 from ..hub import AlreadyPublished, Hub
+from ..json_bounds import JsonBounds
 from ..memberships import Position
 from ..presence import Change, Member, PresenceDiff
 from ..publication import Missed, Publication, Replay, Shared
@@ -32,8 +33,9 @@ class RoomsDialect:
 
     name = "rooms"
 
-    def __init__(self, hub: Hub) -> None:
+    def __init__(self, hub: Hub, bounds: JsonBounds | None = None) -> None:
         self._hub = hub
+        self._check = (bounds or JsonBounds()).check
         self._memberships = hub.memberships
         self._decoder: msgspec.json.Decoder[schema.Builtin] = msgspec.json.Decoder(schema.Builtin)
         self._ref_decoder = msgspec.json.Decoder(schema.JustRef)
@@ -56,7 +58,11 @@ class RoomsDialect:
             self.answer(session, schema.Error(code="unsupported_data", message="Send JSON as text."))
             return None
         try:
+            self._check(message)
             return decoder.decode(message)
+        except Refusal as refusal:
+            # Without its `ref`: to find that would cost as much as to decode it all.
+            self.answer(session, schema.Error(code=refusal.code, message=str(refusal)))
         except msgspec.ValidationError as error:
             reason = shorten(str(error))
             self.answer(session, schema.Error(code="invalid_message", message=reason), self._ref(message))

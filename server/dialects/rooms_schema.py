@@ -4,7 +4,10 @@ from typing import Annotated, Any, Final
 
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
-Ref = str | int
+from ..idempotency import MAX_ID
+
+# As long as an id: it comes back in the answer.
+Ref = Annotated[str, Meta(max_length=MAX_ID)] | int
 # A JSON value that wasn't given.
 NOTHING: Final = Raw()
 # How long a message is worth anything, in seconds.

@@ -10,6 +10,7 @@ import pytest
 from msgspec import Raw
 
 from server.dialects.rooms import RoomsDialect
+from server.json_bounds import JsonBounds
 from server.publication import Payload
 from tests.stage import Carrier, Stage
 
@@ -457,7 +458,7 @@ shapes = pytest.mark.parametrize(
 def test_payload_may_be_nested(opening: str, closing: str) -> None:
     house = House()
     house.bob.says({"action": "join", "room": "r"})
-    payload = nested(200, opening, closing)
+    payload = nested(60, opening, closing)
     house.bob.whispers(f'{{"action":"message","room":"r","message":{payload}}}')
     house.stage.end_turn()
     assert payload in str(house.bob.carrier.heard[-1])
@@ -484,9 +485,22 @@ def test_what_is_nested_without_end_is_refused_and_the_session_goes_on(
     house.bob.says({"action": "join", "room": "r"})
     text = around.replace("DEEP", nested(100_000, opening, closing))
     [(code, ref)] = errors(house.bob.says(text))
-    assert code in ("invalid_json", "invalid_message")
-    assert "none" == ref
+    assert ("too_complex", "none") == (code, ref)
     assert [{"type": "pong"}] == house.bob.says({"action": "ping"})
+
+
+def test_what_is_nested_too_deep_for_the_decoder_is_invalid_where_the_bounds_allow_it() -> None:
+    dialect = RoomsDialect(House().stage.hub, JsonBounds(1_000_000, 1_000_000))
+    carrier = Carrier("dave", dialect)
+    dialect.receive(carrier, '{"action":' + nested(100_000, "[", "]") + "}")
+    assert "invalid_json" == json.loads(carrier.heard[-1])["code"]
+
+
+@pytest.mark.parametrize(("excess", "is_good"), [(-1, True), (0, True), (1, False)])
+def test_ref_is_as_long_as_an_id(excess: int, is_good: bool) -> None:
+    [answer] = House().bob.says({"action": "ping", "ref": "r" * (128 + excess)})
+    assert is_good == (answer["type"] == "pong")
+    assert is_good or answer["message"].endswith("at `$.ref`")
 
 
 @pytest.mark.parametrize(
