@@ -19,17 +19,13 @@ from typing import Final, final
 
 from bench.members import Member, action, connect, masked
 from bench.own_server import serve
+from bench.servers import rates_off
 
 TICKS: Final = 50
 _FLAGS: Final = (
     "--slow-readers",
     "conflate:symbol",
-    "--message-rate",
-    "0",
-    "--frame-rate",
-    "0",
-    "--byte-rate",
-    "0",
+    *rates_off(),
 )
 # How little lies in buffers between the feed and a slow client is a matter of settings.
 _SETTINGS: Final = {

@@ -8,6 +8,7 @@ import asyncio
 
 from bench.members import Member, connect, raise_descriptor_limit
 from bench.own_server import OwnServer, serve
+from bench.servers import rates_off
 
 
 def _ignore(message: bytes) -> None:
@@ -37,7 +38,7 @@ def main() -> None:
     options = parser.parse_args()
     raise_descriptor_limit()
     flags = ["--max-connections-per-address", "1000000", "--ping-interval", str(options.interval)]
-    with serve(*flags) as server:
+    with serve(*rates_off(), *flags) as server:
         asyncio.run(_measure(server, options.connections, options.interval, options.seconds))
 
 

@@ -3,6 +3,7 @@
 import importlib.metadata
 import importlib.util
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -74,13 +75,20 @@ _OUR_ROOM: Final = Door(
     template='{"action":"message","room":"bench%R","message":"%P"}',
 )
 _UNLIMITED: Final = (
-    *("--message-rate", "0", "--frame-rate", "0", "--byte-rate", "0"),
     *("--max-rooms-per-connection", "1000000", "--max-message-size", "32MiB", "--compression", "{deflate}"),
 )
 
 
+def rates_off(folder: Path = CHECKOUT) -> tuple[str, ...]:
+    """Flags that switch off every rate which the settings of that checkout have."""
+    settings = (folder / "server" / "settings.py").read_text()
+    rates = re.findall(r"^    (\w*_rate\w*): ", settings, re.MULTILINE)
+    return tuple(part for rate in rates for part in ("--" + rate.replace("_", "-"), "0"))
+
+
 def ours(name: str = "ours", folder: Path = CHECKOUT, loop: str = "auto") -> Server:
-    command = (sys.executable, "-m", "server", "--port", "{port}", "--loop", loop, *_UNLIMITED)
+    flags = ("--port", "{port}", "--loop", loop, *rates_off(folder), *_UNLIMITED)
+    command = (sys.executable, "-m", "server", *flags)
     # An older checkout may have none.
     tls = ("--tls-certificate", "{certificate}") if (folder / "server" / "tls.py").exists() else ()
     return Server(name, command, room=_OUR_ROOM, can_deflate=True, tls=tls, folder=folder)
@@ -88,7 +96,7 @@ def ours(name: str = "ours", folder: Path = CHECKOUT, loop: str = "auto") -> Ser
 
 def our_stream() -> Server:
     """Ours once more: its echo is an application's coroutine with `async for`."""
-    command = (sys.executable, "-m", "bench.peers.stream", "{port}", *_UNLIMITED)
+    command = (sys.executable, "-m", "bench.peers.stream", "{port}", *rates_off(), *_UNLIMITED)
     return Server("ours-async-for", command, room=None, can_deflate=True)
 
 

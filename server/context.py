@@ -12,7 +12,7 @@ from .delivery import Deliveries
 from .fanout import Fanout
 from .heartbeat import Heartbeat
 from .hub import Hub
-from .limits import Admission, Rates
+from .limits import Admission, HandshakeRates, Limiter
 from .policy import Policy
 from .session import Dialect
 from .settings import Settings
@@ -66,7 +66,8 @@ class Context:
     admission: Admission
     policy: Policy
     deliveries: Deliveries
-    rates: Rates | None
+    rates: Limiter | None
+    handshake_rates: HandshakeRates
     deflate: DeflateOptions | None
     routes: Mapping[str, Route]
     pages: Mapping[str, Page]

@@ -174,6 +174,11 @@ class HttpProtocol(asyncio.Protocol):
     def _upgrade(self, request: Request) -> None:
         """Make the connection a session. Raises HandshakeError."""
         context = self._context
+        passed = context.handshake_rates.admit(self._address, context.clock())
+        if passed == "address":
+            raise _too_many("from your address")
+        if passed is not None:
+            raise _unavailable()
         self._judge_host(request)
         route = context.routes.get(request.path)
         if route is None:
@@ -285,6 +290,11 @@ class HttpProtocol(asyncio.Protocol):
 
 def _refusal(status: int, message: str, *headers: tuple[str, str]) -> HandshakeError:
     return HandshakeError(message, status=status, rule=_REFUSED, section="4.2.2", headers=headers)
+
+
+def _too_many(whose: str) -> HandshakeError:
+    # 6585 4: it may say when to come back.
+    return _refusal(429, f"There are too many connections a second {whose}.", _RETRY_AFTER)
 
 
 def _unavailable() -> HandshakeError:

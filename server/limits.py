@@ -6,6 +6,8 @@ from typing import Final, final
 
 # Seconds' worth of its rate that a client may save up.
 BURST: Final = 2.0
+# Addresses or users whose spending is remembered at a time, twice that at most.
+MAX_REMEMBERED: Final = 100_000
 # Descriptors kept for files, pipes and the listening sockets themselves.
 RESERVED_DESCRIPTORS: Final = 256
 
@@ -21,20 +23,21 @@ class Rates:
         self.frames = frames or math.inf
         self.bytes = bytes or math.inf
 
+    @property
+    def are_limits(self) -> bool:
+        """Tell whether there is any."""
+        return min(self.messages, self.frames, self.bytes) < math.inf
+
 
 @final
 class Allowance:
-    """What one client may still send: three token buckets that fill together.
+    """What may still be sent: three token buckets that fill together."""
 
-    Spend by subtracting; what falls below 0 was too much.
-    """
-
-    __slots__ = ("_filled_at", "_frames_seen", "_rates", "bytes", "frames", "messages")
+    __slots__ = ("_filled_at", "_rates", "bytes", "frames", "messages")
 
     def __init__(self, rates: Rates, now: float) -> None:
         self._rates = rates
         self._filled_at = now
-        self._frames_seen = 0
         self.messages = rates.messages * BURST
         self.frames = rates.frames * BURST
         self.bytes = rates.bytes * BURST
@@ -50,15 +53,115 @@ class Allowance:
         self.frames = min(self.frames + rates.frames * elapsed, rates.frames * BURST)
         self.bytes = min(self.bytes + rates.bytes * elapsed, rates.bytes * BURST)
 
-    def passed(self, frames_received: int) -> str | None:
-        """Say what there was too much of, if anything; `frames_received` counts from the beginning."""
-        self.frames -= frames_received - self._frames_seen
-        self._frames_seen = frames_received
-        if self.messages < 0:
+    def spend(self, messages: int, frames: int, octets: int) -> str | None:
+        """Spend that much, or nothing if it is too much; then say of what."""
+        if messages > self.messages:
             return "messages"
-        if self.frames < 0:
+        if frames > self.frames:
             return "frames"
-        return "bytes" if self.bytes < 0 else None
+        if octets > self.bytes:
+            return "bytes"
+        self.messages -= messages
+        self.frames -= frames
+        self.bytes -= octets
+        return None
+
+
+@final
+class SharedAllowances:
+    """What all who have one address, or one user, may send together.
+
+    What isn't spent from for BURST seconds is full again, and needn't be remembered: it is forgotten when
+    it was in neither of the last two spans of that length.
+    """
+
+    __slots__ = ("_allowances", "_before", "_began_at", "_rates")
+
+    def __init__(self, rates: Rates) -> None:
+        self._rates = rates
+        self._began_at = -math.inf
+        self._allowances: dict[str, Allowance] = {}
+        self._before: dict[str, Allowance] = {}
+
+    def __len__(self) -> int:
+        return len(self._allowances) + len(self._before)
+
+    def spend(self, key: str, now: float, messages: int, frames: int, octets: int) -> str | None:
+        """Spend that much, or nothing if it is too much: then who sends less may go on; say of what."""
+        if now - self._began_at >= BURST or len(self._allowances) >= MAX_REMEMBERED:
+            self._before = self._allowances if now - self._began_at < 2 * BURST else {}
+            self._allowances = {}
+            self._began_at = now
+        allowance = self._allowances.get(key)
+        if allowance is None:
+            allowance = self._before.pop(key, None) or Allowance(self._rates, now)
+            self._allowances[key] = allowance
+        allowance.refill(now)
+        return allowance.spend(messages, frames, octets)
+
+
+@final
+class Limiter:
+    """Holds what clients send to the rates per connection, per address and per user."""
+
+    __slots__ = ("_per_address", "_per_connection", "_per_user")
+
+    def __init__(self, per_connection: Rates, per_address: Rates, per_user: Rates) -> None:
+        self._per_connection = per_connection
+        self._per_address = SharedAllowances(per_address) if per_address.are_limits else None
+        self._per_user = SharedAllowances(per_user) if per_user.are_limits else None
+
+    def new_allowance(self, now: float) -> Allowance:
+        """Make what one connection may send."""
+        return Allowance(self._per_connection, now)
+
+    def spend(
+        self,
+        allowance: Allowance,
+        address: str,
+        user: str | None,
+        now: float,
+        messages: int,
+        frames: int,
+        octets: int,
+    ) -> str | None:
+        """Spend that much of a connection's and of what it shares; say what was too much, if anything."""
+        passed = allowance.spend(messages, frames, octets)
+        if passed is not None:
+            return f"{passed} a second"
+        if self._per_address is not None:
+            passed = self._per_address.spend(address, now, messages, frames, octets)
+            if passed is not None:
+                return f"{passed} a second from your address"
+        if self._per_user is not None and user is not None:
+            passed = self._per_user.spend(user, now, messages, frames, octets)
+            if passed is not None:
+                return f"{passed} a second from your user"
+        return None
+
+
+@final
+class HandshakeRates:
+    """How many handshakes a second there may be: in all, from one address, and by one user; 0 is no limit."""
+
+    __slots__ = ("_in_all", "_per_address", "_per_user")
+
+    def __init__(self, in_all: float, per_address: float, per_user: float) -> None:
+        self._in_all = SharedAllowances(Rates(in_all, 0, 0)) if in_all else None
+        self._per_address = SharedAllowances(Rates(per_address, 0, 0)) if per_address else None
+        self._per_user = SharedAllowances(Rates(per_user, 0, 0)) if per_user else None
+
+    def admit(self, address: str, now: float) -> str | None:
+        """Count a handshake; say of what there are too many, `address` or `server`, if anything."""
+        if self._per_address is not None and self._per_address.spend(address, now, 1, 0, 0) is not None:
+            return "address"
+        if self._in_all is not None and self._in_all.spend("", now, 1, 0, 0) is not None:
+            return "server"
+        return None
+
+    def admit_user(self, user: str, now: float) -> bool:
+        """Count a handshake of a user who has proved who that is; False if there are too many."""
+        return self._per_user is None or self._per_user.spend(user, now, 1, 0, 0) is None
 
 
 @final

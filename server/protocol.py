@@ -143,7 +143,7 @@ class WebSocketSession:
         self._traffic.sessions += 1
         self._context.heartbeat.add(self)
         if self._context.rates is not None:
-            self._allowance = Allowance(self._context.rates, self._context.clock())
+            self._allowance = self._context.rates.new_allowance(self._context.clock())
         self._is_corked = True
         self.dialect.connected(self)
         self.data_received(trailing)
@@ -155,9 +155,7 @@ class WebSocketSession:
         self.is_alive = True
         self._traffic.bytes_received += len(data)
         self._connection.receive_data(data)
-        if self._allowance is not None:
-            self._allowance.bytes -= len(data)
-        self._pump()
+        self._pump(len(data))
 
     def eof_received(self) -> None:
         """Note that the peer sends no more; the transport then closes itself (RFC 6455 7.1.4)."""
@@ -188,15 +186,20 @@ class WebSocketSession:
             self._owed_pong = None
         self._context.fanout.add(self)
 
-    def _pump(self) -> None:
-        """Take events until there are none, or until the session must wait."""
+    def _pump(self, received: int = 0) -> None:
+        """Take events until there are none, or until the session must wait; `received` octets are new."""
         connection = self._connection
         dialect = self.dialect
         allowance = self._allowance
         traffic = self._traffic
         self._is_corked = True
+        # What is spent: the allowance is charged when all is taken.
+        messages = 0
+        octets = received
+        frames_before = 0
         if allowance is not None:
             allowance.refill(self._context.clock())
+            frames_before = connection.frames_received
         while not (self._reply_waits or self._is_held):
             try:
                 event = connection.next_event()
@@ -205,13 +208,13 @@ class WebSocketSession:
                 if isinstance(event, (str, bytes)):  # a union of the two would be made anew each time
                     traffic.messages_received += 1
                     if allowance is not None:
-                        allowance.messages -= 1
-                        if allowance.messages < 0:
+                        messages += 1
+                        if messages > allowance.messages:
                             break
                         if connection.deflate is not None:
                             # What was read may be a thousandth of what it inflates to.
-                            allowance.bytes -= len(event)
-                            if allowance.bytes < 0:
+                            octets += len(event)
+                            if octets > allowance.bytes:
                                 break
                     dialect.receive(self, event)
                 elif isinstance(event, Ping):
@@ -234,20 +237,26 @@ class WebSocketSession:
                 connection.fail(CloseCode.INTERNAL_ERROR, "internal error")
                 break
         if allowance is not None:
-            passed = allowance.passed(connection.frames_received)
-            if passed is not None and not connection.is_over:
-                self._refuse(passed)
+            frames = connection.frames_received - frames_before
+            self._charge(allowance, messages, frames, octets)
         self._is_corked = False
         self._write()
         if connection.is_over:
             self._finish()
 
-    def _refuse(self, passed: str) -> None:
-        """Fail a client that passed its rate, and say so in its dialect first."""
+    def _charge(self, allowance: Allowance, messages: int, frames: int, octets: int) -> None:
+        """Hold a client to its rates; fail one that passed them, and say so in its dialect first."""
+        rates = self._context.rates
+        assert rates is not None
+        passed = rates.spend(
+            allowance, self.address, self.user, self._context.clock(), messages, frames, octets
+        )
+        if passed is None or self._connection.is_over:
+            return
         if self._connection.sending is _OPEN and self._close_wanted is None:
-            self.dialect.refuse(self, "rate_limited", f"Too many {passed} a second.")
+            self.dialect.refuse(self, "rate_limited", f"Too many {passed}.")
             self.deliver(Tick(self._context.clock()))
-        self._connection.fail(CloseCode.POLICY_VIOLATION, f"too many {passed} a second")
+        self._connection.fail(CloseCode.POLICY_VIOLATION, f"too many {passed}")
 
     def _answer_ping(self, ping: Ping) -> None:
         # RFC 6455 5.5.3: of several Pings the newest may be answered alone; it waits while writing is paused.

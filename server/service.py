@@ -26,7 +26,7 @@ from .hooks import Hooks
 from .http import HttpProtocol
 from .hub import Hub
 from .json_bounds import JsonBounds
-from .limits import Admission, Rates, descriptor_limit
+from .limits import Admission, HandshakeRates, Limiter, Rates, descriptor_limit
 from .overflow import OverflowRules
 from .policy import LOOPBACK_NAMES, Policy
 from .session import Dialect
@@ -196,7 +196,6 @@ class Service:
         routes = {"/": Route(lambda: rooms), "/ws": Route(lambda: rooms), "/echo": Route(lambda: echo)}
         for path, handler in self._handlers.items():
             routes[path] = Route(lambda handler=handler: Stream(handler, self._tasks))  # type: ignore[misc]
-        rates = settings.message_rate, settings.frame_rate, settings.byte_rate
         return Context(
             settings=settings,
             clock=self._loop.time,
@@ -210,7 +209,12 @@ class Service:
             ),
             policy=Policy(_served_hosts(settings), settings.allowed_origins),
             deliveries=Deliveries(),
-            rates=Rates(*rates) if any(rates) else None,
+            rates=_limiter(settings),
+            handshake_rates=HandshakeRates(
+                settings.handshake_rate,
+                settings.handshake_rate_per_address,
+                settings.handshake_rate_per_user,
+            ),
             deflate=_deflate_options(settings),
             routes=routes,
             pages=_load_pages(),
@@ -224,6 +228,19 @@ def _served_hosts(settings: Settings) -> tuple[str, ...]:
     if settings.allowed_hosts or settings.host not in ("localhost", "127.0.0.1", "::1"):
         return settings.allowed_hosts
     return LOOPBACK_NAMES
+
+
+def _limiter(settings: Settings) -> Limiter | None:
+    of_all = (
+        Rates(settings.message_rate, settings.frame_rate, settings.byte_rate),
+        Rates(
+            settings.message_rate_per_address,
+            settings.frame_rate_per_address,
+            settings.byte_rate_per_address,
+        ),
+        Rates(settings.message_rate_per_user, settings.frame_rate_per_user, settings.byte_rate_per_user),
+    )
+    return Limiter(*of_all) if any(rates.are_limits for rates in of_all) else None
 
 
 def _deflate_options(settings: Settings) -> DeflateOptions | None:

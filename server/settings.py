@@ -76,6 +76,15 @@ class Settings:
     byte_rate: Bytes = option(
         4 * MIB, "Bytes a second, also once inflated; twice that in a burst.", zero="off"
     )
+    message_rate_per_address: Count = option(20_000, "The same for all from one address.", zero="off")
+    frame_rate_per_address: Count = option(50_000, "The same for all from one address.", zero="off")
+    byte_rate_per_address: Bytes = option(64 * MIB, "The same for all from one address.", zero="off")
+    message_rate_per_user: Count = option(1000, "The same for all connections of one user.", zero="off")
+    frame_rate_per_user: Count = option(5000, "The same for all connections of one user.", zero="off")
+    byte_rate_per_user: Bytes = option(16 * MIB, "The same for all connections of one user.", zero="off")
+    handshake_rate: Count = option(0, "Handshakes a second, twice that in a burst.", zero="off")
+    handshake_rate_per_address: Count = option(200, "The same for all from one address.", zero="off")
+    handshake_rate_per_user: Count = option(20, "The same for all of one user.", zero="off")
     max_json_depth: Count = option(MAX_DEPTH, "Objects and arrays in each other in a message of JSON.")
     max_json_keys: Count = option(MAX_KEYS, "Names, objects and arrays in a message of JSON.")
     max_rooms_per_connection: Count = option(100, "Rooms that one connection may be in.")

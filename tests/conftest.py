@@ -29,7 +29,7 @@ from server.application import Application
 from server.dialects.stream import Handler
 from server.protocol import WebSocketSession
 from server.service import Service
-from server.settings import ENVIRONMENT_PREFIX, Settings
+from server.settings import ENVIRONMENT_PREFIX, OPTIONS, Settings
 from tests.rawclient import RawClient
 
 _MAX_SECONDS = 60
@@ -37,7 +37,9 @@ _MAX_SECONDS = 60
 _PATIENCE = 20
 
 # Settings for tests of something else than rates.
-NO_RATES: Final[dict[str, Any]] = {"message_rate": 0, "frame_rate": 0, "byte_rate": 0}
+NO_RATES: Final[dict[str, Any]] = {
+    **{name: 0 for name in OPTIONS if "_rate" in name},
+}
 # With these and a client's small receive buffer the kernel hides but a few KiB of what isn't read.
 NARROW: Final[dict[str, Any]] = {
     **NO_RATES,

@@ -461,6 +461,31 @@ async def test_connections_over_the_cap_of_an_address_leave_the_others_room(serv
         await clients[0].open("/echo", "Host: localhost")
 
 
+@pytest.mark.parametrize("path", ["/echo", "/nowhere"])
+async def test_handshakes_over_the_rate_are_refused_before_all_else(path: str, service: Serve) -> None:
+    async with service(handshake_rate_per_address=1, handshake_rate=2) as running:
+        running.context.clock = lambda: 0.0
+        for _ in range(2):
+            await running.open()
+        client = await running.connect()
+        await client.send(upgrade(path, "Origin: null", "Host: elsewhere.example"))
+        answer = await client.answer()
+        assert (429, "5") == (answer.status, answer.fields["retry-after"])
+        await client.eof()
+        for _ in range(2):
+            other = await running.connect(source="127.0.0.2")
+            await other.send(upgrade())
+            assert 101 == (await other.answer()).status
+        last = await running.connect(source="127.0.0.3")
+        await last.send(upgrade())
+        answer = await last.answer()
+        assert (503, "5") == (answer.status, answer.fields["retry-after"])
+        # A plain request asks for no handshake.
+        other = await running.connect()
+        await other.send(get("/healthz"))
+        assert 200 == (await other.answer()).status
+
+
 async def test_refused_connection_is_drained_while_it_still_sends(service: Serve) -> None:
     async with service(max_connections=1) as running:
         await running.open()

@@ -6,14 +6,21 @@ from collections.abc import Iterator
 
 import pytest
 
-from server.limits import BURST, RESERVED_DESCRIPTORS, Admission, Allowance, Rates, descriptor_limit
+from server import limits
+from server.limits import (
+    BURST,
+    RESERVED_DESCRIPTORS,
+    Admission,
+    Allowance,
+    HandshakeRates,
+    Limiter,
+    Rates,
+    SharedAllowances,
+    descriptor_limit,
+)
 
 RATES = Rates(messages=10, frames=20, bytes=1000)
-
-
-def spend(allowance: Allowance, *, messages: int = 0, octets: int = 0) -> None:
-    allowance.messages -= messages
-    allowance.bytes -= octets
+NO_RATES = Rates(0, 0, 0)
 
 
 # Rates. -----------------------------------------------------------------------------------------------------
@@ -35,110 +42,185 @@ def spend(allowance: Allowance, *, messages: int = 0, octets: int = 0) -> None:
 def test_two_seconds_worth_may_come_at_once_and_not_one_more(
     messages: int, frames: int, octets: int, passed: str | None
 ) -> None:
-    allowance = Allowance(RATES, 100.0)
-    spend(allowance, messages=messages, octets=octets)
-    assert passed == allowance.passed(frames)
-
-
-def test_what_was_spent_comes_back_at_the_rate() -> None:
-    allowance = Allowance(RATES, 100.0)
-    spend(allowance, messages=20, octets=2000)
-    assert allowance.passed(40) is None
-    allowance.refill(100.5)
-    spend(allowance, messages=5, octets=500)
-    assert allowance.passed(50) is None
-    spend(allowance, messages=1)
-    assert "messages" == allowance.passed(50)
+    assert passed == Allowance(RATES, 100.0).spend(messages, frames, octets)
 
 
 @pytest.mark.parametrize(
-    ("messages", "octets", "frames", "passed"),
-    [(6, 0, 0, "messages"), (0, 0, 11, "frames"), (0, 501, 0, "bytes")],
+    ("within", "beyond", "passed"),
+    [
+        ((5, 0, 0), (1, 0, 0), "messages"),
+        ((0, 10, 0), (0, 1, 0), "frames"),
+        ((0, 0, 500), (0, 0, 1), "bytes"),
+    ],
 )
-def test_each_of_the_three_fills_by_its_own_rate(
-    messages: int, octets: int, frames: int, passed: str
+def test_what_was_spent_comes_back_each_at_its_own_rate(
+    within: tuple[int, int, int], beyond: tuple[int, int, int], passed: str
 ) -> None:
     allowance = Allowance(RATES, 100.0)
-    spend(allowance, messages=20, octets=2000)
-    assert allowance.passed(40) is None
+    assert allowance.spend(20, 40, 2000) is None
     allowance.refill(100.5)
-    spend(allowance, messages=messages, octets=octets)
-    assert passed == allowance.passed(40 + frames)
+    assert allowance.spend(*within) is None
+    assert passed == allowance.spend(*beyond)
+
+
+def test_what_is_too_much_is_not_spent() -> None:
+    allowance = Allowance(RATES, 100.0)
+    assert "bytes" == allowance.spend(20, 40, 2001)
+    assert allowance.spend(20, 40, 2000) is None
 
 
 def test_no_more_than_the_burst_is_saved_up() -> None:
     allowance = Allowance(RATES, 100.0)
     allowance.refill(1_000_000.0)
     assert (20, 40, 2000) == (allowance.messages, allowance.frames, allowance.bytes)
-    spend(allowance, messages=21)
-    assert "messages" == allowance.passed(0)
 
 
 @pytest.mark.parametrize("now", [100.0, 99.0, 0.0])
 def test_no_time_and_time_backwards_earn_nothing(now: float) -> None:
     allowance = Allowance(RATES, 100.0)
-    spend(allowance, messages=20, octets=2000)
+    allowance.spend(20, 40, 2000)
     allowance.refill(now)
-    assert (0, 0) == (allowance.messages, allowance.bytes)
+    assert (0, 0, 0) == (allowance.messages, allowance.frames, allowance.bytes)
     allowance.refill(100.5)
-    assert (5, 500) == (allowance.messages, allowance.bytes)
+    assert (5, 10, 500) == (allowance.messages, allowance.frames, allowance.bytes)
 
 
 def test_time_is_earned_once_however_often_it_is_looked_at() -> None:
     allowance = Allowance(RATES, 100.0)
-    spend(allowance, messages=20)
+    allowance.spend(20, 0, 0)
     for eighth in range(1, 9):
         allowance.refill(100.0 + eighth / 8)
     assert 10 == allowance.messages
-
-
-def test_frames_are_counted_by_how_many_more_there_are() -> None:
-    allowance = Allowance(RATES, 100.0)
-    for received in (10, 10, 30, 40):
-        assert allowance.passed(received) is None
-    assert "frames" == allowance.passed(41)
 
 
 def test_steady_senders_at_the_rate_never_pass_it() -> None:
     allowance = Allowance(RATES, 0.0)
     for second in range(1, 1001):
         allowance.refill(second)
-        spend(allowance, messages=10, octets=1000)
-        assert allowance.passed(second * 20) is None
+        assert allowance.spend(10, 20, 1000) is None
 
 
 def test_one_more_than_the_rate_each_second_passes_it_when_the_burst_is_spent() -> None:
     allowance = Allowance(RATES, 0.0)
-    spend(allowance, messages=20)
     passed: list[str | None] = []
-    for second in range(1, 4):
+    for second in range(12):
         allowance.refill(second)
-        spend(allowance, messages=11)
-        passed.append(allowance.passed(0))
-    assert ["messages"] * 3 == passed
+        passed.append(allowance.spend(11, 0, 0))
+    assert [None] * 10 + ["messages", None] == passed
 
 
 @pytest.mark.parametrize("limited", ["messages", "frames", "bytes"])
 def test_a_rate_of_0_is_no_limit(limited: str) -> None:
-    allowance = Allowance(
-        Rates(messages=limited == "messages", frames=limited == "frames", bytes=limited == "bytes"), 0.0
-    )
-    allowance.refill(1.0)
+    kinds = ("messages", "frames", "bytes")
+    allowance = Allowance(Rates(*(kind == limited for kind in kinds)), 0.0)
     unlimited = 10**12
-    spend(
-        allowance,
-        messages=2 if limited == "messages" else unlimited,
-        octets=2 if limited == "bytes" else unlimited,
-    )
-    frames = 2 if limited == "frames" else unlimited
-    assert allowance.passed(frames) is None
-    allowance.refill(1.5)
-    spend(allowance, messages=1, octets=1)
-    assert limited == allowance.passed(frames + 1)
+    assert allowance.spend(*(2 if kind == limited else unlimited for kind in kinds)) is None
+    allowance.refill(0.5)
+    assert limited == allowance.spend(1, 1, 1)
 
 
 def test_burst_is_twice_the_rate() -> None:
     assert 2 == BURST
+
+
+# What is shared. --------------------------------------------------------------------------------------------
+
+
+def test_all_of_one_key_share_what_another_key_does_not() -> None:
+    shared = SharedAllowances(RATES)
+    assert [None, None, "messages"] == [shared.spend("a", 0.0, 10, 0, 0) for _ in range(3)]
+    assert shared.spend("b", 0.0, 20, 0, 0) is None
+
+
+def test_who_sends_less_goes_on_beside_one_who_sends_too_much() -> None:
+    shared = SharedAllowances(RATES)
+    for second in range(100):
+        assert "bytes" == shared.spend("a", second, 0, 0, 5000)
+        assert shared.spend("a", second, 1, 1, 1000) is None
+
+
+@pytest.mark.parametrize("step", [0.01, 0.3, 1.0, 1.9, 2.0, 2.1, 3.9, 4.0, 4.1, 100.0])
+def test_what_is_forgotten_was_full(step: float) -> None:
+    # Held against an allowance that is never forgotten.
+    shared, kept = SharedAllowances(RATES), Allowance(RATES, 0.0)
+    for number in range(200):
+        now = number * step
+        kept.refill(now)
+        messages = int(kept.messages) if number % 3 else 20
+        assert kept.spend(messages, 0, 0) == shared.spend("a", now, messages, 0, 0)
+
+
+def test_who_spends_nothing_for_a_while_is_forgotten() -> None:
+    shared = SharedAllowances(RATES)
+    for number in range(1000):
+        shared.spend(str(number), 0.0, 1, 1, 1)
+    assert 1000 == len(shared)
+    shared.spend("a", BURST, 1, 1, 1)
+    assert 1001 == len(shared)
+    shared.spend("a", 2 * BURST, 1, 1, 1)
+    assert 1 == len(shared)
+
+
+def test_no_more_than_a_number_is_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+    if not limits.__file__.endswith(".py"):
+        pytest.skip("a compiled module's constants stay as they are")
+    monkeypatch.setattr(limits, "MAX_REMEMBERED", 10)
+    shared = SharedAllowances(RATES)
+    most = 0
+    for number in range(1000):
+        shared.spend(str(number), 0.0, 1, 1, 1)
+        most = max(most, len(shared))
+    assert 20 == most
+
+
+def test_limiter_says_whose_rate_was_passed() -> None:
+    limiter = Limiter(Rates(30, 0, 0), Rates(20, 0, 0), Rates(10, 0, 0))
+    passed = [
+        limiter.spend(limiter.new_allowance(0.0), address, user, 0.0, messages, 0, 0)
+        for address, user, messages in [
+            ("a", None, 61),
+            ("a", None, 41),
+            ("a", "alice", 21),
+            ("b", "alice", 20),
+            ("b", "alice", 1),
+            ("b", "bob", 19),
+            ("b", None, 1),
+        ]
+    ]
+    assert [
+        "messages a second",
+        "messages a second from your address",
+        "messages a second from your user",
+        None,
+        "messages a second from your user",
+        None,
+        "messages a second from your address",
+    ] == passed
+
+
+def test_limiter_without_rates_lets_everything_pass() -> None:
+    limiter = Limiter(NO_RATES, NO_RATES, NO_RATES)
+    allowance = limiter.new_allowance(0.0)
+    assert limiter.spend(allowance, "a", "alice", 0.0, 10**9, 10**9, 10**12) is None
+
+
+# Handshakes. ------------------------------------------------------------------------------------------------
+
+
+def test_handshakes_have_their_rates_in_all_per_address_and_per_user() -> None:
+    rates = HandshakeRates(in_all=3, per_address=2, per_user=1)
+    assert [None] * 4 + ["address"] == [rates.admit("a", 0.0) for _ in range(5)]
+    assert [None] * 2 + ["server"] == [rates.admit("b", 0.0) for _ in range(3)]
+    assert [True, True, False] == [rates.admit_user("alice", 0.0) for _ in range(3)]
+    assert rates.admit_user("bob", 0.0)
+    assert [None, None, "address"] == [rates.admit("a", 1.0) for _ in range(3)]
+    assert [True, False] == [rates.admit_user("alice", 1.0) for _ in range(2)]
+
+
+def test_handshakes_without_rates_are_not_counted() -> None:
+    rates = HandshakeRates(0, 0, 0)
+    assert {None} == {rates.admit("a", 0.0) for _ in range(1000)}
+    assert {True} == {rates.admit_user("alice", 0.0) for _ in range(1000)}
 
 
 # Admission. -------------------------------------------------------------------------------------------------

@@ -7,7 +7,7 @@ import logging
 import re
 import zlib
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -744,6 +744,29 @@ async def test_client_over_its_rate_is_told_in_its_dialect(service: Serve) -> No
         assert "rate_limited" == told[-1]["code"]
         assert b"\x03\xf0" == (await client.frame()).payload[:2]
         await client.eof()
+
+
+@pytest.mark.parametrize(("scope", "whose"), [("address", "address"), ("user", "user")])
+@pytest.mark.parametrize("kind", ["message", "frame", "byte"])
+async def test_rate_of_an_address_and_of_a_user_is_shared(scope: str, whose: str, kind: str) -> None:
+    rate = RATE * 10 if kind == "byte" else RATE
+    service = Service(Settings(**{**NO_RATES, f"{kind}_rate_per_{scope}": rate}))
+    service.context.clock = lambda: 0.0
+    transports = [FakeTransport(service) for _ in range(4)]
+    for transport in transports:
+        transport.open()
+        if scope == "user":
+            cast(WebSocketSession, transport.protocol).user = "alice"
+    one, two, three, four = transports
+    # A message, a frame, and ten octets: half of a burst, all of it, one too many, one that is too large.
+    for transport in (one, two):
+        transport.receive(frame(BINARY, bytes(4)) * RATE)
+        assert [said(bytes(4))] * RATE == transport.frames()
+    three.receive(frame(BINARY, bytes(4)))
+    assert closed(1008, f"too many {kind}s a second from your {whose}") == three.frames()[-1]
+    service.context.clock = lambda: 1 / RATE
+    four.receive(frame(BINARY, bytes(4)))
+    assert [said(bytes(4))] == four.frames()
 
 
 async def test_ping_flood_is_closed(service: Serve) -> None:

@@ -7,7 +7,7 @@ import resource
 import socket
 from typing import Final, cast, final
 
-from .conftest import Running, Serve, eventually, require
+from .conftest import NO_RATES, Running, Serve, eventually, require
 from .rawclient import text, upgrade
 
 CLIENTS: Final = 1000
@@ -82,7 +82,7 @@ async def test_a_thousand_members_hear_a_thousand_messages_in_one_order(service:
     require(hard == resource.RLIM_INFINITY or hard >= wanted, f"needs {wanted} descriptors, has {hard}")
     if soft < wanted:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
-    async with service(message_rate=0, max_connections=CLIENTS) as running:
+    async with service(**NO_RATES, max_connections=CLIENTS) as running:
         members = await gather_members(running)
         publisher = members[0]
         for batch in range(MESSAGES // AT_ONCE):

@@ -38,6 +38,15 @@ OPTIONS = [
     ("message_rate", 200, "0", "0", 0),
     ("frame_rate", 1000, "0", "0", 0),
     ("byte_rate", 4 * MIB, "1 MiB", '"1 MiB"', MIB),
+    ("message_rate_per_address", 20_000, "0", "0", 0),
+    ("frame_rate_per_address", 50_000, "1", "1", 1),
+    ("byte_rate_per_address", 64 * MIB, "1 MiB", '"1 MiB"', MIB),
+    ("message_rate_per_user", 1000, "0", "0", 0),
+    ("frame_rate_per_user", 5000, "1", "1", 1),
+    ("byte_rate_per_user", 16 * MIB, "0", "0", 0),
+    ("handshake_rate", 0, "500", "500", 500),
+    ("handshake_rate_per_address", 200, "1", "1", 1),
+    ("handshake_rate_per_user", 20, "1", "1", 1),
     ("max_json_depth", 64, "8", "8", 8),
     ("max_json_keys", 10_000, "50", "50", 50),
     ("max_rooms_per_connection", 100, "3", "3", 3),
@@ -212,7 +221,19 @@ COUNTS = [
     "max_rooms_per_connection",
     "max_rooms",
 ]
-COUNTS_OR_ZERO = ["max_connections", "message_rate", "frame_rate", "history_messages"]
+COUNTS_OR_ZERO = [
+    "max_connections",
+    "message_rate",
+    "frame_rate",
+    "message_rate_per_address",
+    "frame_rate_per_address",
+    "message_rate_per_user",
+    "frame_rate_per_user",
+    "handshake_rate",
+    "handshake_rate_per_address",
+    "handshake_rate_per_user",
+    "history_messages",
+]
 SIZES = [
     "max_head",
     "max_target",
@@ -221,7 +242,13 @@ SIZES = [
     "history_total_bytes",
     "max_queue_bytes",
 ]
-SIZES_OR_ZERO = ["byte_rate", "socket_send_buffer", "compression_threshold"]
+SIZES_OR_ZERO = [
+    "byte_rate",
+    "byte_rate_per_address",
+    "byte_rate_per_user",
+    "socket_send_buffer",
+    "compression_threshold",
+]
 TIMES = [
     "handshake_timeout",
     "history_seconds",
