@@ -33,6 +33,10 @@ class Generator:
         command = [str(self.program), workload.mode, *_traffic(workload), *_entrance(door), *_raw(server)]
         command += ["--port", str(process.port), "--pid", str(process.pid)]
         command += ["--milliseconds", str(round(seconds * 1000))]
+        if self.core is not None:
+            # The server's writes would pay for waking it: more than for themselves, and the more the longer
+            # the server makes it wait. Over a network they don't.
+            command += ["--awake", "1"]
         if workload.is_tls:
             command += ["--tls", "1"]
         if not workload.is_deflated:

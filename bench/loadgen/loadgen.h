@@ -71,7 +71,8 @@ extern const Mode echo_mode, fan_mode, churn_mode, storm_mode, idle_mode;
 /* options.c */
 typedef struct {
     const Mode *mode;
-    int port, pid, connections, size, depth, rate, rooms, greetings, milliseconds, binary, raw, deflate, tls;
+    int port, pid, connections, size, depth, rate, rooms, greetings, milliseconds, binary, raw, deflate, tls,
+        awake;
     const char *path, *hello, *join, *leave, *template, *payload;
 } Options;
 extern Options option;
@@ -123,6 +124,7 @@ void start_schedule(uint64_t now);
 uint64_t due_at(uint64_t n);
 uint64_t due_by(uint64_t now);
 void turn(void);
+double working_seconds(void);
 void turn_until(uint64_t end);
 void open_connections(int count);
 

@@ -50,10 +50,10 @@ static void run_traffic(void)
     option.mode->start(nanoseconds());
     turn_until(began);  /* warm-up */
     uint64_t counted_before = counted, measured_from = nanoseconds();
-    double server_before = server_cpu_seconds(), own_before = own_cpu_seconds();
+    double server_before = server_cpu_seconds(), own_before = working_seconds();
     turn_until(end);
     while (counted < counted_before + LEAST_COUNT && nanoseconds() < end + DRAIN) turn();
-    double server_cpu = server_cpu_seconds() - server_before, own_cpu = own_cpu_seconds() - own_before;
+    double server_cpu = server_cpu_seconds() - server_before, own_cpu = working_seconds() - own_before;
     double elapsed = (nanoseconds() - measured_from) * 1e-9;
     uint64_t count = counted - counted_before, unanswered = is_storm ? 0 : stop_traffic();
     printf("{\"rate\": %.1f, \"rate_per_cpu_second\": %.1f, \"seconds\": %.4f, ", count / elapsed,

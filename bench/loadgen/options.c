@@ -26,6 +26,7 @@ static const struct {
     {"--raw", &option.raw, 0},              /* 1: plain TCP, no handshake and no frames */
     {"--deflate", &option.deflate, 0},      /* 1: the payload is compressed; offer that and expect it */
     {"--tls", &option.tls, 0},
+    {"--awake", &option.awake, 0},          /* 1: a closed loop doesn't sleep while nothing comes */
 };
 
 static const struct {

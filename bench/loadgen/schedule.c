@@ -42,12 +42,30 @@ static void wait_for_next(void)
     option.mode->issue(nanoseconds());
 }
 
+/* CPU time spent on looking for what hadn't come yet, while awake. */
+static double idle_seconds, idle_since;
+
+static void note_idle(bool is_idle)
+{
+    if (is_idle == (idle_since > 0)) return;
+    double now = own_cpu_seconds();
+    if (!is_idle) idle_seconds += now - idle_since;
+    idle_since = is_idle ? now : 0;
+}
+
+double working_seconds(void)
+{
+    note_idle(false);
+    return own_cpu_seconds() - idle_seconds;
+}
+
 void turn(void)
 {
     struct epoll_event events[MAX_EVENTS];
     bool is_open_loop = interval && !stopping;
     if (is_open_loop) wait_for_next();
-    int count = epoll_wait(epoll, events, MAX_EVENTS, is_open_loop ? 0 : MAX_WAIT_MILLISECONDS);
+    int count = epoll_wait(epoll, events, MAX_EVENTS, is_open_loop || option.awake ? 0 : MAX_WAIT_MILLISECONDS);
+    if (option.awake && !is_open_loop) note_idle(!count);
     for (int i = 0; i < count; i++) on_event(events[i].data.ptr, events[i].events);
 }
 
