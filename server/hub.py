@@ -114,6 +114,8 @@ class Hub:
         AlreadyPublished if the sender has used that `id` before.
         """
         check_room(name)
+        if sender is not None and sender.identity is not None:
+            sender.identity.rights.check_publish(name)
         self._check_new(sender, id)
         publication = self._make(Kind.MESSAGE, sender, payload, user, name, ttl)
         room = self.rooms.open(name)
@@ -142,6 +144,8 @@ class Hub:
         ttl: float | None = None,
     ) -> Publication:
         """Publish to everyone else, and with `echo` to the sender too. Raises as `publish` does."""
+        if sender is not None and sender.identity is not None:
+            sender.identity.rights.check_broadcast()
         self._check_new(sender, id)
         publication = self._make(Kind.BROADCAST, sender, payload, user, "", ttl)
         everyone = self.registry.all()
@@ -161,6 +165,8 @@ class Hub:
         ttl: float | None = None,
     ) -> Publication:
         """Publish to the session of that id and to those of that user. Raises Refusal if nobody is there."""
+        if sender is not None and sender.identity is not None:
+            sender.identity.rights.check_direct()
         self._check_new(sender, id)
         receivers = [] if to_user is None else self.registry.of_user(to_user)
         session = None if to_id is None else self.registry.get(to_id)

@@ -95,9 +95,11 @@ class Memberships:
         joined = self._joined.get(session, {})
         if name not in joined and len(joined) >= self._max_rooms_per_session:
             raise Refusal("too_many_rooms", f"A connection may be in {self._max_rooms_per_session} rooms.")
+        check_name("room", name)
+        if session.identity is not None:
+            session.identity.rights.check_join(name)
         if is_pattern(name):
             return self._join_all(session, name)
-        check_name("room", name)
         check_state(state)
         speaker = self._registry.name_of(session, user)
         room = self._rooms.get(name)
@@ -136,6 +138,16 @@ class Memberships:
         self._tell_later(place)
         if not place.members:
             self._rooms.empty(place, self._clock())
+
+    def leave_forbidden(self, session: Session) -> list[str]:
+        """End the memberships that a session's rights no longer allow; return the names."""
+        identity = session.identity
+        if identity is None:
+            return []
+        forbidden = [name for name in self.of(session) if not identity.rights.may_join(name)]
+        for name in forbidden:
+            self.leave(session, name)
+        return forbidden
 
     def set_state(self, session: Session, name: str, state: Raw | None) -> None:
         """Change what a member tells of itself. Raises Refusal."""

@@ -54,12 +54,14 @@ def check_pattern(pattern: str) -> None:
 
 
 def matches(pattern: str, name: str) -> bool:
-    """Tell whether a pattern, or a plain name, stands for that room."""
+    """Tell whether a pattern, or a plain name, stands for that room, or for all that another pattern does."""
     wanted = pattern.split(".")
     words = name.split(".")
     if wanted[-1] == ANY_REST and len(words) >= len(wanted):
         wanted.pop()
         words = words[: len(wanted)]
     return len(wanted) == len(words) and all(
-        one in (ANY_WORD, word) for one, word in zip(wanted, words, strict=True)
+        # More words than one are more than any one.
+        one == word or (one == ANY_WORD and word != ANY_REST)
+        for one, word in zip(wanted, words, strict=True)
     )

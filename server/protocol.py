@@ -30,6 +30,7 @@ from rfc6455 import (
 from .advice import come_back
 from .context import Context
 from .flow import Backlog
+from .identity import Identity
 from .limits import Allowance
 from .linger import Linger
 from .publication import Shared
@@ -73,6 +74,7 @@ class WebSocketSession:
         "address",
         "dialect",
         "id",
+        "identity",
         "is_alive",
         "is_dirty",
         "is_paused",
@@ -90,12 +92,13 @@ class WebSocketSession:
         *,
         id: str,
         address: str,
-        user: str | None = None,
+        identity: Identity | None = None,
     ) -> None:
         self.id = id
         self.dialect = dialect
         self.address = address
-        self.user = user
+        self.identity = identity
+        self.user = None if identity is None else identity.user
         self.rtt: float | None = None
         self.out: list[Item] = []
         self.is_dirty = False

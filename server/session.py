@@ -3,6 +3,7 @@
 from collections.abc import Awaitable
 from typing import Protocol
 
+from .identity import Identity
 from .publication import Shared
 from .tick import Item, Message, Tick
 
@@ -47,8 +48,9 @@ class Session(Protocol):
     id: str
     dialect: Dialect
     address: str
-    # The name that the handshake proved, which nobody else can claim.
+    # The name that the handshake proved, which nobody else can claim, and what else is known by it.
     user: str | None
+    identity: Identity | None
     # Seconds from the last answered ping to its pong; None until there was one.
     rtt: float | None
     out: list[Item]

@@ -12,6 +12,7 @@ from server.fanout import Fanout
 from server.flow import Backlog, Drops
 from server.history import Archive
 from server.hub import Hub
+from server.identity import Identity
 from server.overflow import OverflowRules
 from server.presence import Change, PresenceDiff
 from server.publication import Missed, Publication, Replay, Shared
@@ -128,6 +129,7 @@ class Carrier:
         "delivery",
         "dialect",
         "id",
+        "identity",
         "is_dirty",
         "is_held",
         "out",
@@ -150,6 +152,7 @@ class Carrier:
         self.dialect = dialect
         self.address = "192.0.2.1"
         self.user = user
+        self.identity: Identity | None = None
         self.out: list[Item] = []
         self.is_dirty = False
         self.delivery = delivery or FrameDelivery(dialect, None, None)

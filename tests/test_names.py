@@ -1,6 +1,10 @@
 """Patterns: which names are patterns, which of these are good, and for which rooms they stand."""
 
+from itertools import product
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from server.names import MAX_WORDS, check_pattern, check_room, is_pattern, matches
 from tests.stage import refusal_of
@@ -67,3 +71,20 @@ def test_star_stands_for_one_word_and_the_arrow_for_all_that_follow(
     pattern: str, name: str, expected: bool
 ) -> None:
     assert expected == matches(pattern, name)
+
+
+WORD = st.sampled_from(["a", "b", "*"])
+PATTERN = st.builds(
+    lambda words, last: ".".join([*words, *last]),
+    st.lists(WORD, max_size=3),
+    st.sampled_from([["a"], ["*"], [">"]]),
+)
+
+
+@given(PATTERN, PATTERN)
+def test_pattern_that_matches_a_pattern_matches_all_rooms_that_that_one_does(one: str, other: str) -> None:
+    rooms = [".".join(words) for size in range(1, 6) for words in product("abc", repeat=size)]
+    expected = {room for room in rooms if matches(other, room)} <= {
+        room for room in rooms if matches(one, room)
+    }
+    assert expected == matches(one, other)
