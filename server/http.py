@@ -13,6 +13,7 @@ from typing import Final, cast, final
 from rfc6455 import HandshakeError, Request, RequestReader, ServerHandshake, encode_refusal
 
 from .context import Context
+from .http_refusal import REFUSED, refusal, stopping, too_many, unavailable
 from .limits import RESERVED_DESCRIPTORS
 from .linger import Linger
 from .plain import PlainExchange
@@ -27,12 +28,6 @@ _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", 
 # Connections that may be closing while others are still told why they can't come in: half of the
 # descriptors that are kept in reserve.
 MAX_REFUSED: Final = RESERVED_DESCRIPTORS // 2
-
-# The rule of our own refusals, among those of the protocol.
-_REFUSED: Final = "refused"
-
-# Seconds after which a client that found the server full or stopping may come back.
-_RETRY_AFTER: Final = ("Retry-After", "5")
 
 _PAGE_HEADERS: Final = (
     (
@@ -95,7 +90,7 @@ class HttpProtocol(asyncio.Protocol):
         if not self._is_admitted:
             # They are counted nowhere else, and each holds a descriptor until it has read why.
             if len(context.closings) < MAX_REFUSED:
-                self._refuse(_unavailable())
+                self._refuse(unavailable())
             else:
                 context.traffic.turned_away += 1
                 self._transport.abort()
@@ -176,19 +171,19 @@ class HttpProtocol(asyncio.Protocol):
         context = self._context
         passed = context.handshake_rates.admit(self._address, context.clock())
         if passed == "address":
-            raise _too_many("from your address")
+            raise too_many("from your address")
         if passed is not None:
-            raise _unavailable()
+            raise unavailable()
         self._judge_host(request)
         route = context.routes.get(request.path)
         if route is None:
-            raise _refusal(404, f"There is no WebSocket at {request.path[:64]}.")
+            raise refusal(404, f"There is no WebSocket at {request.path[:64]}.")
         handshake = ServerHandshake(request)
         is_secure = self._transport.get_extra_info("sslcontext") is not None
         if not context.policy.admits(handshake.origin, request.host, is_secure=is_secure):
-            raise _refusal(403, "Pages of this origin may not connect.")
+            raise refusal(403, "Pages of this origin may not connect.")
         if context.is_draining:
-            raise _stopping()
+            raise stopping()
         accepted = handshake.accept(
             subprotocol=next((name for name in handshake.subprotocols if name in route.subprotocols), None),
             deflate=context.deflate,
@@ -211,16 +206,16 @@ class HttpProtocol(asyncio.Protocol):
         request = exchange.request
         self._judge_host(request)
         if request.method not in _METHODS:
-            raise _refusal(501, "This method is not known here.")
+            raise refusal(501, "This method is not known here.")
         page = context.pages.get(request.path)
         if page is None and request.path not in context.routes:
-            raise _refusal(404, "There is nothing here.")
+            raise refusal(404, "There is nothing here.")
         if request.path == "/readyz" and context.is_draining:
-            raise _stopping()
+            raise stopping()
         if request.method not in ("GET", "HEAD"):
-            raise _refusal(405, "Only GET and HEAD are allowed here.", ("Allow", "GET, HEAD"))
+            raise refusal(405, "Only GET and HEAD are allowed here.", ("Allow", "GET, HEAD"))
         if page is None:
-            raise _refusal(
+            raise refusal(
                 426, "This is a WebSocket.", ("Upgrade", "websocket"), ("Sec-WebSocket-Version", "13")
             )
         fields = [("Content-Type", page.content_type), *_PAGE_HEADERS]
@@ -233,7 +228,7 @@ class HttpProtocol(asyncio.Protocol):
     def _judge_host(self, request: Request) -> None:
         # 9110 7.4: a request for a host that isn't ours was misdirected.
         if not self._context.policy.serves(request.host):
-            raise _refusal(421, "This host is not served here.")
+            raise refusal(421, "This host is not served here.")
 
     # The end.
 
@@ -249,7 +244,7 @@ class HttpProtocol(asyncio.Protocol):
     def expire(self) -> None:
         """Wait no longer for the end of a request."""
         if self._received or self._exchange is not None:
-            self._refuse(_refusal(408, "The request did not end in time."))
+            self._refuse(refusal(408, "The request did not end in time."))
         elif self._transport.get_write_buffer_size():
             # It had that time to read the last answer.
             self._transport.abort()
@@ -259,7 +254,7 @@ class HttpProtocol(asyncio.Protocol):
     def _refuse(self, error: HandshakeError) -> None:
         """Answer with an error, and end the connection so that the answer can be read."""
         # What a broken rule's text quotes may be a credential; our own refusals quote none.
-        why = error if error.rule == _REFUSED else f"{error.rule} ({error.section})"
+        why = error if error.rule == REFUSED else f"{error.rule} ({error.section})"
         logger.info("refused a request from %s: %d %s", self._address, error.status, why)
         self._count(error.status)
         head, end, content = encode_refusal(error, formatdate(usegmt=True)).partition(b"\r\n\r\n")
@@ -286,20 +281,3 @@ class HttpProtocol(asyncio.Protocol):
         return RequestReader(
             max_head=settings.max_head, max_fields=settings.max_fields, max_target=settings.max_target
         )
-
-
-def _refusal(status: int, message: str, *headers: tuple[str, str]) -> HandshakeError:
-    return HandshakeError(message, status=status, rule=_REFUSED, section="4.2.2", headers=headers)
-
-
-def _too_many(whose: str) -> HandshakeError:
-    # 6585 4: it may say when to come back.
-    return _refusal(429, f"There are too many connections a second {whose}.", _RETRY_AFTER)
-
-
-def _unavailable() -> HandshakeError:
-    return _refusal(503, "There is no room for another connection now.", _RETRY_AFTER)
-
-
-def _stopping() -> HandshakeError:
-    return _refusal(503, "The server is stopping.", _RETRY_AFTER)
