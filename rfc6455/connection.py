@@ -160,6 +160,7 @@ class Connection:
         elif isinstance(event, Close):
             self.close_received = event
             self.receiving = Receiving.CLOSED
+            self._reader.discard()
             if self._auto_reply:
                 self.answer_close()
         return event
@@ -168,6 +169,11 @@ class Connection:
     def frames_received(self) -> int:
         """How many frames have begun, of which one message may take many."""
         return self._reader.frames_received
+
+    @property
+    def octets_held(self) -> int:
+        """How many octets are kept: input that isn't taken yet, and what is here of an unfinished message."""
+        return self._reader.octets_held
 
     @property
     def is_over(self) -> bool:
@@ -280,6 +286,7 @@ class Connection:
     def fail(self, code: int, reason: str = "") -> None:
         """Close, and discard whatever still comes (7.1.7)."""
         self.close(code, reason)
+        self._reader.discard()
         if self.receiving is not Receiving.CLOSED:
             self.receiving = Receiving.FAILED
 

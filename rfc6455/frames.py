@@ -132,6 +132,18 @@ class FrameParser:
         self._position = 0
         self.has_input = True
 
+    @property
+    def octets_held(self) -> int:
+        """How many octets are kept of what was fed."""
+        return len(self._data) + (0 if self._payload is None else len(self._payload))
+
+    def discard(self) -> None:
+        """Keep nothing of what was fed: nothing more is taken."""
+        self._data = b""
+        self._position = 0
+        self._payload = None
+        self.has_input = False
+
     def next_frame(self) -> Frame | None:
         """Return the next frame, or None until all of it is here. Raises ProtocolError."""
         if not self.frame_open:

@@ -67,6 +67,19 @@ class MessageReader:
         """How many frames have begun, of which one message may take many."""
         return self._frames.frames_received
 
+    @property
+    def octets_held(self) -> int:
+        """How many octets are kept: input that isn't taken yet, and what is here of an unfinished message."""
+        held = self._frames.octets_held + len(self._control)
+        return held if self._message is None else held + len(self._message)
+
+    def discard(self) -> None:
+        """Keep nothing: no event will be asked for any more."""
+        self._frames.discard()
+        self._control = b""
+        self._message = None
+        self._utf8 = None
+
     def next_event(self) -> Event | None:
         """Return the next message or control frame, or None until more is fed. Raises ProtocolError."""
         frames = self._frames

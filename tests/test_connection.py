@@ -27,6 +27,7 @@ from tests.vectors import (
     TEXT,
     UNMASKED,
     FrameVector,
+    deflated,
     feeds,
     frame,
     frames_in,
@@ -576,3 +577,42 @@ def test_frames_are_counted() -> None:
     while connection.next_event() is not None:
         pass
     assert 4 == connection.frames_received
+
+
+@pytest.mark.parametrize(
+    ("data", "held"),
+    [
+        (b"", 0),
+        (frame(FIN | TEXT, b"Hello"), 0),
+        (frame(TEXT, b"Hello"), 5),
+        (frame(TEXT, b"Hello")[:-1], 4),
+        (frame(TEXT, b"Hello") + frame(FIN | PING, b"a") + frame(CONT, b"You"), 8),
+        (frame(TEXT, b"Hello") + frame(FIN | PING, b"abc")[:-1], 7),
+        (frame(TEXT, b"Hello") + frame(FIN | CONT, b"You")[:5], 10),
+        (frame(TEXT, b"Hello") + frame(FIN | CONT, b"You"), 0),
+        (frame(RSV1 | BINARY, deflated(b"a" * 1000)), 1000),
+    ],
+)
+def test_what_is_held_is_what_no_event_has_brought(data: bytes, held: int) -> None:
+    connection = connected(deflate=DeflateParameters(True, True, 15, 15))
+    connection.receive_data(data)
+    assert len(data) == connection.octets_held
+    while connection.next_event() is not None:
+        pass
+    assert held == connection.octets_held
+
+
+@pytest.mark.parametrize("is_failure", [False, True])
+def test_nothing_is_held_behind_the_end(is_failure: bool) -> None:
+    connection = connected()
+    connection.receive_data(frame(TEXT, b"Hello") + frame(FIN | PING, b"abc")[:-1])
+    assert connection.next_event() is None
+    assert 7 == connection.octets_held
+    if is_failure:
+        connection.fail(1013)
+    else:
+        connection.receive_data(b"c" + frame(FIN | CLOSE) + b"a" * 100)
+        assert [Ping, Close] == [type(connection.next_event()) for _ in range(2)]
+    assert (0, None) == (connection.octets_held, connection.next_event())
+    connection.receive_data(b"a" * 100)
+    assert (0, None) == (connection.octets_held, connection.next_event())

@@ -303,3 +303,15 @@ def test_frames_are_counted_when_they_begin() -> None:
     assert [(FIN | CONT, b"Hello")] == list(whole(parser, [b"\x7f\x9f\x4d\x51\x58"]))
     assert [(FIN | TEXT, b"Hello")] == list(in_parts(parser, [frame(FIN | TEXT, b"Hello")]))
     assert 4 == parser.frames_received
+
+
+def test_what_is_held_is_what_no_frame_has_brought() -> None:
+    parser = FrameParser(Role.SERVER)
+    assert 0 == parser.octets_held
+    parser.feed(frame(FIN | TEXT, b"Hello")[:3])
+    assert 3 == parser.octets_held
+    parser.feed(frame(FIN | TEXT, b"Hello")[3:8])
+    assert parser.next_frame() is None
+    assert 2 == parser.octets_held
+    parser.discard()
+    assert (0, False) == (parser.octets_held, parser.has_input)

@@ -75,6 +75,7 @@ _CONNECTION: Final = (
     "close_code",
     "is_over",
     "frames_received",
+    "octets_held",
     "shared_window_bits",
 )
 _PARSER: Final = (
@@ -86,6 +87,7 @@ _PARSER: Final = (
     "frame_open",
     "message_open",
     "frames_received",
+    "octets_held",
 )
 
 
@@ -244,7 +246,7 @@ def reading(random: Random, number: int) -> list[str]:
             lines.append(attempt(reader.next_event))
             if lines[-1] == "None":
                 break
-    return [*lines, told(reader.frames_received)]
+    return [*lines, told([reader.frames_received, reader.octets_held])]
 
 
 def encoding(random: Random, _: int) -> list[str]:
