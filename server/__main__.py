@@ -39,7 +39,8 @@ def main() -> int:
         return _complain(error)
     try:
         from .application import ApplicationError, load_application
-        from .service import ListenError, Service
+        from .listening import ListenError
+        from .service import Service
     except ModuleNotFoundError as error:
         return _complain(f"{error.name} is missing; install the extra [server]")
     try:
