@@ -1,4 +1,4 @@
-"""nginx as docs/nginx.conf sets it up, in front of `python -m server`."""
+"""nginx as docs/nginx.conf sets it up, in front of one `python -m server` or several."""
 
 import os
 import re
@@ -40,13 +40,15 @@ http {{
 
 @final
 class Site:
-    """A server and the nginx before it."""
+    """Servers and the nginx before them."""
 
-    def __init__(self, server: ServerProcess, port: int, certificate: str) -> None:
-        self.server = server
+    def __init__(self, servers: list[ServerProcess], port: int, folder: Path) -> None:
+        self.servers = servers
+        self.server = servers[0]
         self.port = port
-        self.certificate = certificate
-        self.ssl = ssl.create_default_context(cafile=certificate)
+        self.certificate = write_certificate(folder)
+        self.access_log = folder / "access.log"
+        self.ssl = ssl.create_default_context(cafile=self.certificate)
 
     def uri(self, path: str) -> str:
         return f"wss://localhost:{self.port}{path}"
@@ -61,41 +63,55 @@ def _substitute(text: str, values: dict[str, str]) -> str:
 
 
 @contextmanager
-def behind_nginx(folder: Path, *flags: str) -> Iterator[Site]:
-    """Run both, the server as the file's comment tells and with these flags; nginx complains of nothing."""
+def behind_nginx(folder: Path, *flags: str, servers: int = 1) -> Iterator[Site]:
+    """Run both, servers as the file's comment tells and with these flags; nginx complains of nothing."""
     require(_NGINX, "needs nginx")
     document = _substitute(_DOCUMENT.read_text(), {"chat.example.com": "localhost"})
     command = re.search(r"^#   python -m server (.*)$", document, re.MULTILINE)
     assert command is not None
-    server = ServerProcess([*command[1].split(), *flags], folder / "server.log")
+    running: list[ServerProcess] = []
     try:
+        for number in range(servers):
+            running.append(ServerProcess([*command[1].split(), *flags], folder / f"server-{number}.log"))
         with socket.create_server(("127.0.0.1", 0)) as listening:
-            port = listening.getsockname()[1]
-            certificate = write_certificate(folder)
-            places = {
-                "listen 443": f"listen 127.0.0.1:{port}",
-                "127.0.0.1:8765": f"127.0.0.1:{server.port}",
-                "/etc/ssl/certs/localhost.pem": certificate,
-                "/etc/ssl/private/localhost.key": f"{folder}/key.pem",
-            }
-            (folder / "site.conf").write_text(_substitute(document, places))
+            site = Site(running, listening.getsockname()[1], folder)
+            (folder / "site.conf").write_text(_settle(document, site, folder))
             process = _start(folder, listening)
         try:
-            yield Site(server, port, certificate)
+            yield site
         finally:
             process.terminate()
             status = process.wait(_PATIENCE)
         assert 0 == status
         assert [] == _complaints(folder)
-        server.stop()
+        for server in running:
+            server.stop()
     finally:
-        server.kill()
+        for server in running:
+            server.kill()
+
+
+def _settle(document: str, site: Site, folder: Path) -> str:
+    """Put in the places of this test: as many upstream servers as there are, in the order of the file."""
+    named = re.findall(r"^ +server (127\.0\.0\.1:\d+);\n", document, re.MULTILINE)
+    places = {
+        "listen 443": f"listen 127.0.0.1:{site.port}",
+        "/var/log/nginx/chat.log": str(site.access_log),
+        "/etc/ssl/certs/localhost.pem": site.certificate,
+        "/etc/ssl/private/localhost.key": f"{folder}/key.pem",
+    }
+    for number, name in enumerate(named):
+        line = f"    server {name};\n"
+        there = f"    server 127.0.0.1:{site.servers[number].port};\n" if number < len(site.servers) else ""
+        places[line] = there
+    return _substitute(document, places)
 
 
 def _complaints(folder: Path) -> list[str]:
-    """Read what nginx logged; that the server was gone its client has seen."""
+    """Read what nginx logged; that a server was gone its clients have seen."""
+    gone = ("connect() failed", "temporarily disabled", "Connection reset by peer")
     lines = (folder / "nginx.log").read_text().splitlines()
-    return [line for line in lines if "[notice]" not in line and "connect() failed" not in line]
+    return [line for line in lines if "[notice]" not in line and not any(word in line for word in gone)]
 
 
 def _start(folder: Path, listening: socket.socket) -> "subprocess.Popen[bytes]":
