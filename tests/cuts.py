@@ -65,9 +65,13 @@ async def run(
     lifetime: float,
     seconds: float = 1e9,
     max_cuts: int = sys.maxsize,
+    long_absence: float = LONG_ABSENCE,
     seed: int = 0,
 ) -> Report:
-    """Cut so many connections, or for so long; each lives for `lifetime` seconds on average."""
+    """Cut so many connections, or for so long; each lives for `lifetime` seconds on average.
+
+    What is sent again after a longer absence than the server's memory is published twice, as documented.
+    """
     chance = random.Random(seed)
     ledger, tally = Ledger(), Tally()
     names = [f"room-{number}" for number in range(rooms)]
@@ -76,7 +80,9 @@ async def run(
         for number in range(clients)
     ]
     over = asyncio.Event()
-    living = [asyncio.create_task(_live(one, port, lifetime, chance, over)) for one in all_clients]
+    living = [
+        asyncio.create_task(_live(one, port, lifetime, long_absence, chance, over)) for one in all_clients
+    ]
     began = time.monotonic()
     while time.monotonic() - began < seconds and tally.cuts < max_cuts:
         await asyncio.sleep(1 / rate)
@@ -99,7 +105,12 @@ async def run(
 
 
 async def _live(
-    client: Client, port: int, lifetime: float, chance: random.Random, over: asyncio.Event
+    client: Client,
+    port: int,
+    lifetime: float,
+    long_absence: float,
+    chance: random.Random,
+    over: asyncio.Event,
 ) -> None:
     """Connect a client and cut it, over and over; in the end it is connected."""
     loop = asyncio.get_running_loop()
@@ -116,7 +127,7 @@ async def _live(
             client.spare()
             return
         is_long = chance.random() < LONG_ABSENCES
-        await _wait(over, chance.uniform(0, LONG_ABSENCE if is_long else SHORT_ABSENCE))
+        await _wait(over, chance.uniform(0, long_absence if is_long else SHORT_ABSENCE))
 
 
 async def _wait(over: asyncio.Event, seconds: float) -> None:
