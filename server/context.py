@@ -7,6 +7,7 @@ from typing import Protocol, final
 
 from rfc6455 import DeflateOptions
 
+from .budget import Budget
 from .deadlines import Deadlines, Expiring
 from .delivery import Deliveries
 from .fanout import Fanout
@@ -27,6 +28,18 @@ class Closable(Protocol):
 
     def abort(self) -> None:
         """Close at once."""
+
+    def octets_held(self) -> int:
+        """Count what it holds for itself alone."""
+
+    def octets_waiting(self) -> int:
+        """Count the publications that wait for it, which it may share with others."""
+
+    def drop_waiting(self) -> None:
+        """Drop of these what may be dropped."""
+
+    def evict(self) -> None:
+        """Close for want of memory, and if that is done already, abort."""
 
 
 @final
@@ -68,6 +81,7 @@ class Context:
     deliveries: Deliveries
     rates: Limiter | None
     handshake_rates: HandshakeRates
+    budget: Budget
     deflate: DeflateOptions | None
     routes: Mapping[str, Route]
     pages: Mapping[str, Page]

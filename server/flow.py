@@ -49,7 +49,8 @@ class Backlog:
         "_oldest",
         "_oldest_counted",
         "_presence",
-        "_weight",
+        "_replies",
+        "weight",
     )
 
     def __init__(self, max_weight: int, max_seconds: float, drops: Drops) -> None:
@@ -59,7 +60,8 @@ class Backlog:
         # Whether the list may have changed at its front, and how far it was looked at if not.
         self._is_stale = False
         self._looked_at = 0
-        self._weight = 0
+        # Of the publications.
+        self.weight = 0
         # When the oldest was published: of all, and of those that may make the session go.
         self._oldest = math.inf
         self._oldest_counted = math.inf
@@ -70,6 +72,21 @@ class Backlog:
         self._note_count = 0
         # Where each room's presence stands.
         self._presence: dict[str, int] = {}
+        # Octets of the session's own replies.
+        self._replies = 0
+
+    def octets_of_replies(self, waiting: list[Item]) -> int:
+        """Count what waits of the session's own, up to the last."""
+        if self._is_stale:
+            self._recount(waiting)
+        fresh = waiting[self._looked_at :]
+        return self._replies + sum(len(item) for item in fresh if not isinstance(item, Shared))
+
+    def drop(self, waiting: list[Item]) -> None:
+        """Drop all that may be dropped."""
+        if self._is_stale:
+            self._recount(waiting)
+        self._make_room(waiting, -1, -1, math.inf)
 
     def admit(self, waiting: list[Item], now: float) -> bool:
         """Hold what came since the last time to the bounds; False if the session must go for it."""
@@ -88,7 +105,8 @@ class Backlog:
                 self._settle(item, len(waiting))
                 waiting.append(item)
         if self._is_over(now):
-            self._make_room(waiting, now)
+            oldest_left = now - self._max_seconds * _LEFT
+            self._make_room(waiting, self._max_weight, self._max_weight * _LEFT, oldest_left)
         self._looked_at = len(waiting)
         return not self._is_over(now)
 
@@ -101,7 +119,7 @@ class Backlog:
 
     def _add(self, waiting: list[Item], publication: Publication, now: float) -> None:
         if publication.overflow.strategy is Strategy.DROP_NEWEST and (
-            self._weight + publication.weight > self._max_weight or now - self._oldest > self._max_seconds
+            self.weight + publication.weight > self._max_weight or now - self._oldest > self._max_seconds
         ):
             self._drops.newest += 1
             self._miss(waiting, publication.room)
@@ -119,7 +137,7 @@ class Backlog:
         replaced = waiting[place]
         assert isinstance(replaced, Publication)
         waiting[place] = publication
-        self._weight += publication.weight - replaced.weight
+        self.weight += publication.weight - replaced.weight
         self._drops.conflated += 1
         self._miss(waiting, publication.room)
 
@@ -137,12 +155,13 @@ class Backlog:
         elif not isinstance(item, Shared):
             # It may be the answer to `join`, `leave` or `history`, or acknowledge what has no echo: what is
             # told behind it must not come to stand before it.
+            self._replies += len(item)
             self._notes.clear()
             self._presence.clear()
             self._latest.clear()
 
     def _count(self, publication: Publication, place: int) -> None:
-        self._weight += publication.weight
+        self.weight += publication.weight
         if publication.key is not None:
             # The newest value is never late, however long its key has waited.
             self._latest[publication.room, publication.key] = place
@@ -153,23 +172,23 @@ class Backlog:
 
     def _is_over(self, now: float) -> bool:
         return (
-            self._weight > self._max_weight
+            self.weight > self._max_weight
             or now - self._oldest_counted > self._max_seconds
             or self._note_count > MAX_NOTES
         )
 
-    def _make_room(self, waiting: list[Item], now: float) -> None:
+    def _make_room(
+        self, waiting: list[Item], max_weight: float, weight_left: float, oldest_left: float
+    ) -> None:
         """Drop what may be dropped, from the front, and if that isn't enough from the end."""
         kept: list[Item] = []
         self._notes = {}
-        weight_left = self._max_weight * _LEFT
-        oldest_left = now - self._max_seconds * _LEFT
         for item in waiting:
             if isinstance(item, Publication):
                 is_late = item.key is None and item.published_at < oldest_left
-                is_too_much = is_late or self._weight > weight_left
+                is_too_much = is_late or self.weight > weight_left
                 if is_too_much and item.overflow.strategy in _FROM_THE_FRONT:
-                    self._weight -= item.weight
+                    self.weight -= item.weight
                     self._drops.oldest += 1
                     self._miss(kept, item.room)
                     continue
@@ -177,10 +196,10 @@ class Backlog:
             kept.append(item)
         for place in reversed(range(len(kept))):
             item = kept[place]
-            if self._weight <= self._max_weight:
+            if self.weight <= max_weight:
                 break
             if isinstance(item, Publication) and item.overflow.strategy is Strategy.DROP_NEWEST:
-                self._weight -= item.weight
+                self.weight -= item.weight
                 self._drops.newest += 1
                 kept[place] = Missed(item.room, 1)
         waiting[:] = kept
@@ -190,7 +209,8 @@ class Backlog:
         """Look at all that waits, where it stands now."""
         self._is_stale = False
         self._looked_at = len(waiting)
-        self._weight = 0
+        self._replies = 0
+        self.weight = 0
         self._oldest = self._oldest_counted = math.inf
         self._latest = {}
         self._notes = {}

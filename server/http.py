@@ -101,6 +101,7 @@ class HttpProtocol(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Read on in the request."""
+        self._context.traffic.look_at -= len(data)
         try:
             self._receive(data)
         except HandshakeError as error:
@@ -172,7 +173,7 @@ class HttpProtocol(asyncio.Protocol):
         passed = context.handshake_rates.admit(self._address, context.clock())
         if passed == "address":
             raise too_many("from your address")
-        if passed is not None:
+        if passed is not None or not context.budget.admits():
             raise unavailable()
         self._judge_host(request)
         route = context.routes.get(request.path)
@@ -241,6 +242,24 @@ class HttpProtocol(asyncio.Protocol):
         """Close at once."""
         self._transport.abort()
 
+    def octets_held(self) -> int:
+        """Count what has come of a request, and the answers that aren't read yet."""
+        return len(self._received) + self._transport.get_write_buffer_size()
+
+    def octets_waiting(self) -> int:
+        """Nothing is published to it."""
+        return 0
+
+    def drop_waiting(self) -> None:
+        """Nothing waits."""
+
+    def evict(self) -> None:
+        """Answer with an error, or if there was an answer, let nobody read it."""
+        if self._is_ended:
+            self._transport.abort()
+        else:
+            self._refuse(unavailable())
+
     def expire(self) -> None:
         """Wait no longer for the end of a request."""
         if self._received or self._exchange is not None:
@@ -270,6 +289,7 @@ class HttpProtocol(asyncio.Protocol):
         """Read no further request, and end the connection when the last answer is read."""
         self._is_ended = True
         self._context.handshakes.discard(self)
+        self._received.clear()
         Linger(self._transport, self, self._context)
 
     def _leave(self) -> None:

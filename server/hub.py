@@ -21,6 +21,7 @@ from .registry import SERVER, Registry
 from .rooms import Rooms
 from .session import Session
 from .tick import Item
+from .traffic import Traffic
 
 
 @final
@@ -49,11 +50,13 @@ class Hub:
         archive: Archive | None = None,
         overflow: OverflowRules | None = None,
         presence_interval: float = 1.0,
+        traffic: Traffic | None = None,
         wall_clock: Callable[[], float] = time.time,
     ) -> None:
         self._fanout = fanout
         self._clock = clock
         self._wall_clock = wall_clock
+        self._traffic = traffic
         self._archive = archive or Archive()
         self._overflow = overflow or OverflowRules()
         self._publications = 0
@@ -202,6 +205,7 @@ class Hub:
             weight=weight_of(payload),
             deadline=math.inf if ttl is None else now + ttl,
             overflow=self._overflow.default,
+            traffic=self._traffic,
         )
 
     def _send(self, publication: Publication, receivers: Collection[Session]) -> None:

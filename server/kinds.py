@@ -106,6 +106,7 @@ Host = Annotated[str, Kind("HOST", "a name or an address", (str,), matching(r"\S
 Port = Annotated[int, Kind("PORT", WHOLE, (int,), int, limits=(1, 65_535))]
 Count = Annotated[int, Kind("N", WHOLE, (int,), int, limits=(1, 1_000_000_000))]
 Bytes = Annotated[int, Kind("BYTES", SIZE, (int, str), parse_bytes, show_bytes, limits=(1, 1 << 30))]
+Memory = Annotated[int, Kind("BYTES", SIZE, (int, str), parse_bytes, show_bytes, limits=(MIB, 1 << 40))]
 Seconds = Annotated[
     float, Kind("SECONDS", TIME, (int, float), float, "{:.15g}".format, limits=(0.001, 86_400))
 ]

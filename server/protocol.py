@@ -200,6 +200,9 @@ class WebSocketSession:
         messages = 0
         octets = received
         frames_before = 0
+        held_before = 0
+        if connection.deflate is not None:
+            held_before = connection.octets_held
         if allowance is not None:
             allowance.refill(self._context.clock())
             frames_before = connection.frames_received
@@ -210,15 +213,14 @@ class WebSocketSession:
                     break
                 if isinstance(event, (str, bytes)):  # a union of the two would be made anew each time
                     traffic.messages_received += 1
-                    if allowance is not None:
-                        messages += 1
-                        if messages > allowance.messages:
+                    messages += 1
+                    if allowance is not None and messages > allowance.messages:
+                        break
+                    if connection.deflate is not None:
+                        # What was read may be a thousandth of what it inflates to.
+                        octets += len(event)
+                        if allowance is not None and octets > allowance.bytes:
                             break
-                        if connection.deflate is not None:
-                            # What was read may be a thousandth of what it inflates to.
-                            octets += len(event)
-                            if octets > allowance.bytes:
-                                break
                     dialect.receive(self, event)
                 elif isinstance(event, Ping):
                     self._answer_ping(event)
@@ -244,6 +246,10 @@ class WebSocketSession:
             self._charge(allowance, messages, frames, octets)
         self._is_corked = False
         self._write()
+        if connection.deflate is not None:
+            traffic.look_at -= octets - received + connection.octets_held - held_before
+        if traffic.bytes_received + traffic.bytes_sent > traffic.look_at:
+            self._context.budget.look()
         if connection.is_over:
             self._finish()
 
@@ -285,6 +291,7 @@ class WebSocketSession:
             if isinstance(message, str) and not message.isascii():
                 message.encode()
             self.out.append(message)
+            self._traffic.look_at -= len(message)
             if self.is_paused and not self._reply_waits:
                 self._reply_waits = True
                 self._transport.pause_reading()
@@ -411,6 +418,38 @@ class WebSocketSession:
             )
         if not self._backlog.admit(self.out, now):
             self.kick(CloseCode.TRY_AGAIN_LATER, come_back("too slow"))
+        traffic = self._traffic
+        if traffic.bytes_received + traffic.bytes_sent > traffic.look_at:
+            self._context.budget.look()
+
+    # What it holds: see Holder.
+
+    def octets_held(self) -> int:
+        """Count an unfinished message, what waits of its own, and what the transport hasn't written."""
+        held = self._connection.octets_held + self._transport.get_write_buffer_size()
+        held += self.dialect.octets_held()
+        if self._backlog is not None:
+            return held + self._backlog.octets_of_replies(self.out)
+        for item in self.out:
+            if not isinstance(item, Shared):
+                held += len(item)
+        return held
+
+    def octets_waiting(self) -> int:
+        """Count the publications that wait for it, which it may share with others."""
+        return 0 if self._backlog is None else self._backlog.weight
+
+    def drop_waiting(self) -> None:
+        """Drop of these what may be dropped."""
+        if self._backlog is not None:
+            self._backlog.drop(self.out)
+
+    def evict(self) -> None:
+        """Close for want of memory, and if that is done already, abort."""
+        if self._is_ended:
+            self._transport.abort()
+        else:
+            self.kick(CloseCode.TRY_AGAIN_LATER, come_back("the server is short of memory"))
 
     # The end.
 
@@ -477,6 +516,7 @@ class WebSocketSession:
             return
         self._is_ended = True
         self.out = []
+        self._backlog = None
         self._context.heartbeat.discard(self)
         self._context.closings.discard(self)
         self._traffic.end_session(self._connection.close_code, self._connection.close_sent)

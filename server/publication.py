@@ -8,6 +8,7 @@ from typing import Final, final
 import msgspec
 
 from .overflow import DISCONNECT, Overflow
+from .traffic import Traffic
 
 # A JSON value as its sender wrote it, a text, or bytes.
 Payload = msgspec.Raw | str | bytes
@@ -37,7 +38,8 @@ class Publication(Shared):
 
     `id` counts the hub's publications, `offset` those of the room, from 1; outside of a room it is 0.
     `time` is Unix time in seconds, `published_at` and `deadline` the event loop's. `sender` is a session's
-    id. `weight` is in octets. `key` names what a newer publication to the room makes worthless, if anything.
+    id. `weight` is in octets, and counted in `traffic` for as long as anybody holds the publication. `key`
+    names what a newer publication to the room makes worthless, if anything.
     """
 
     kind: Kind
@@ -53,6 +55,16 @@ class Publication(Shared):
     deadline: float = math.inf
     overflow: Overflow = DISCONNECT
     key: str | None = None
+    traffic: Traffic | None = None
+
+    def __post_init__(self) -> None:
+        if self.traffic is not None:
+            self.traffic.publication_bytes += self.weight
+            self.traffic.look_at -= self.weight
+
+    def __del__(self) -> None:
+        if self.traffic is not None:
+            self.traffic.publication_bytes -= self.weight
 
 
 @final

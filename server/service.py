@@ -9,7 +9,8 @@ from typing import Final, final
 from rfc6455 import DeflateOptions
 
 from .application import Application
-from .context import Context, Page, Route
+from .budget import Budget
+from .context import Closable, Context, Page, Route
 from .deadlines import Deadlines
 from .delivery import Deliveries
 from .dialects.application import ApplicationDialect
@@ -26,6 +27,7 @@ from .hub import Hub
 from .json_bounds import JsonBounds
 from .limits import Admission, HandshakeRates, Limiter, Rates, descriptor_limit
 from .listening import BACKLOG, open_sockets
+from .memory import MEMORY_SHARE, available_memory
 from .overflow import OverflowRules
 from .policy import LOOPBACK_NAMES, Policy
 from .session import Dialect
@@ -152,6 +154,7 @@ class Service:
                 entry.expire()
         context.heartbeat.sweep(now)
         context.hub.sweep(now)
+        context.budget.sweep()
 
     def _rooms_dialect(self, hub: Hub) -> Dialect:
         settings = self.settings
@@ -166,20 +169,25 @@ class Service:
         # What is written is out of the hub's hands: no newer value takes its place.
         max_batch = min(MAX_BATCH, settings.write_high_water)
         fanout = Fanout(self._loop.call_soon, self._loop.time, max_batch)
+        traffic = Traffic()
+        archive = Archive(
+            max_publications=settings.history_messages,
+            max_seconds=settings.history_seconds,
+            max_weight=settings.history_bytes,
+            max_total_weight=settings.history_total_bytes,
+        )
         hub = Hub(
             fanout,
             self._loop.time,
             max_rooms=settings.max_rooms,
             max_rooms_per_session=settings.max_rooms_per_connection,
-            archive=Archive(
-                max_publications=settings.history_messages,
-                max_seconds=settings.history_seconds,
-                max_weight=settings.history_bytes,
-                max_total_weight=settings.history_total_bytes,
-            ),
+            archive=archive,
             overflow=OverflowRules(settings.slow_readers, settings.slow_readers_by_room),
             presence_interval=settings.presence_interval,
+            traffic=traffic,
         )
+        connections: dict[Closable, None] = {}
+        memory = settings.memory_budget or available_memory() // MEMORY_SHARE
         rooms = self._rooms_dialect(hub)
         echo = EchoDialect()
         routes = {"/": Route(lambda: rooms), "/ws": Route(lambda: rooms), "/echo": Route(lambda: echo)}
@@ -207,8 +215,9 @@ class Service:
             deflate=_deflate_options(settings),
             routes=routes,
             pages=_load_pages(),
-            connections={},
-            traffic=Traffic(),
+            budget=Budget(memory, connections, traffic, archive, hub.drops, self._loop.time),
+            connections=connections,
+            traffic=traffic,
         )
 
 

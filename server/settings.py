@@ -17,6 +17,7 @@ from .kinds import (
     Kind,
     LogLevel,
     Loop,
+    Memory,
     Module,
     Origins,
     Path,
@@ -85,6 +86,11 @@ class Settings:
     handshake_rate: Count = option(0, "Handshakes a second, twice that in a burst.", zero="off")
     handshake_rate_per_address: Count = option(200, "The same for all from one address.", zero="off")
     handshake_rate_per_user: Count = option(20, "The same for all of one user.", zero="off")
+    memory_budget: Memory = option(
+        0,
+        "What all queues and unfinished messages may take together.",
+        zero="a quarter of the memory there is",
+    )
     max_json_depth: Count = option(MAX_DEPTH, "Objects and arrays in each other in a message of JSON.")
     max_json_keys: Count = option(MAX_KEYS, "Names, objects and arrays in a message of JSON.")
     max_rooms_per_connection: Count = option(100, "Rooms that one connection may be in.")

@@ -15,7 +15,7 @@ _FREE_CODES: Final = 3000
 
 @final
 class Traffic:
-    """The counters of one service. They only grow, but for `sessions`: that many there are."""
+    """The counters of one service. They only grow, but for `sessions` and `publication_bytes`."""
 
     __slots__ = (
         "bytes_received",
@@ -23,9 +23,11 @@ class Traffic:
         "closes_received",
         "closes_sent",
         "handshakes",
+        "look_at",
         "messages_received",
         "messages_sent",
         "pings_sent",
+        "publication_bytes",
         "requests",
         "round_trips",
         "sessions",
@@ -49,6 +51,11 @@ class Traffic:
         # By code, as `code_name` puts it.
         self.closes_received: dict[str, int] = {}
         self.closes_sent: dict[str, int] = {}
+        # What all publications weigh that are in memory, waiting for somebody or kept as history.
+        self.publication_bytes = 0
+        # When this many octets have come and gone the budget looks at what is held; what is inflated, or
+        # waits otherwise, comes off it.
+        self.look_at = 0
         self.pings_sent = 0
         # Sessions that were given up, for no Pong came in time.
         self.unanswered = 0

@@ -20,6 +20,8 @@ class FakeTransport(asyncio.Transport):
         # Whether the next write is all that it takes for now; whether each one is.
         self.is_nearly_full = False
         self.is_full_after_a_write = False
+        # Octets that it says it holds.
+        self.buffered = 0
         self.end = ""
         self._can_write_eof = can_write_eof
         self.protocol: asyncio.BaseProtocol = HttpProtocol(service.context)
@@ -97,7 +99,7 @@ class FakeTransport(asyncio.Transport):
         pass
 
     def get_write_buffer_size(self) -> int:
-        return 0
+        return self.buffered
 
     def pause_reading(self) -> None:
         self.reads = False
@@ -116,3 +118,4 @@ class FakeTransport(asyncio.Transport):
 
     def abort(self) -> None:
         self.end = "aborted"
+        self.buffered = 0

@@ -87,6 +87,9 @@ class LineDialect:
     def refuse(self, session: Session, code: str, reason: str) -> None:
         raise NotImplementedError
 
+    def octets_held(self) -> int:
+        return 0
+
     def disconnected(self, session: Session, code: int) -> None:
         self.ended.append(session.id)
         self._hub.exit(session)

@@ -45,6 +45,9 @@ class Farewell:
     def refuse(self, session: Session, code: str, reason: str) -> None:
         raise NotImplementedError
 
+    def octets_held(self) -> int:
+        return 0
+
     def disconnected(self, session: Session, code: int) -> None:
         self.hub.exit(session)
         self.fanout.send(f"{session.id} left", self.hub.registry.all())

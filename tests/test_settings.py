@@ -47,6 +47,7 @@ OPTIONS = [
     ("handshake_rate", 0, "500", "500", 500),
     ("handshake_rate_per_address", 200, "1", "1", 1),
     ("handshake_rate_per_user", 20, "1", "1", 1),
+    ("memory_budget", 0, "2GiB", '"2GiB"', 2 * GIB),
     ("max_json_depth", 64, "8", "8", 8),
     ("max_json_keys", 10_000, "50", "50", 50),
     ("max_rooms_per_connection", 100, "3", "3", 3),
@@ -268,6 +269,7 @@ LIMITS = [
     *((name, "0", "1", "1GiB", str(GIB + 1)) for name in SIZES),
     *((name, "-1", "0", "1GiB", str(GIB + 1)) for name in SIZES_OR_ZERO),
     *((name, "0", "0.001", str(DAY), "86400.001") for name in TIMES),
+    ("memory_budget", "1048575", "1MiB", "1024GiB", str(1024 * GIB + 1)),
     ("ping_interval", "-0.001", "0", str(DAY), "86400.001"),
     ("drain_delay", "-0.001", "0", "86399", "86400.001"),
     # The two marks also bound each other: see BESIDE.

@@ -93,6 +93,10 @@ class ApplicationDialect:
         """Say which limit was passed."""
         self._rooms.refuse(session, code, reason)
 
+    def octets_held(self) -> int:
+        """Nothing is kept."""
+        return 0
+
     def disconnected(self, session: Session, code: int) -> None:
         """Leave the hub, and tell the application of each room and of the end."""
         application = self._application

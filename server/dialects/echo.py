@@ -27,5 +27,9 @@ class EchoDialect:
     def refuse(self, session: Session, code: str, reason: str) -> None:
         """Leave it to the Close, which says the same."""
 
+    def octets_held(self) -> int:
+        """Nothing is kept."""
+        return 0
+
     def disconnected(self, session: Session, code: int) -> None:
         """Nothing was kept."""

@@ -105,6 +105,10 @@ class RoomsDialect:
         """Say which limit was passed."""
         self.answer(session, schema.Error(code=code, message=reason))
 
+    def octets_held(self) -> int:
+        """Nothing is kept."""
+        return 0
+
     def disconnected(self, session: Session, code: int) -> None:
         """Leave the hub."""
         self._hub.exit(session)

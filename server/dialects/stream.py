@@ -131,6 +131,10 @@ class Stream:
     def refuse(self, session: Session, code: str, reason: str) -> None:
         """Leave it to the Close, which says the same."""
 
+    def octets_held(self) -> int:
+        """Count what waits for the handler."""
+        return self._waiting_size
+
     def disconnected(self, session: Session, code: int) -> None:
         """End the iteration, behind what still waits."""
         self._is_over = True
@@ -158,6 +162,7 @@ class Stream:
             # Nobody takes what still comes, but behind it comes the client's Close.
             self._is_done = True
             self._waiting = None
+            self._waiting_size = 0
             self.session.release()
 
 
