@@ -310,7 +310,11 @@ class WebSocketSession:
 
     def deliver(self, tick: Tick) -> None:
         """Write what waits in `out`, in batches, until the transport has enough."""
-        if self._is_ended or self._connection.sending is not _OPEN:
+        if self._is_ended:
+            # What was still to be done in this turn is nobody's any more.
+            self.out = []
+            return
+        if self._connection.sending is not _OPEN:
             # RFC 6455 5.5.1: behind our Close no message is sent.
             self.out = []
         if not self.out:

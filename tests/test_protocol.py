@@ -552,6 +552,17 @@ async def test_nothing_is_sent_behind_the_end() -> None:
     assert [] == transport.writes
 
 
+async def test_nothing_is_sent_behind_an_abort() -> None:
+    transport, session = await stage()
+    transport.pause()
+    session.close()
+    session.abort()
+    # Under uvloop a transport that is aborted while it is full lets its protocol go on.
+    transport.resume()
+    await asyncio.sleep(0)
+    assert [] == transport.writes
+
+
 async def test_text_that_is_no_unicode_is_refused_to_the_sender_at_once() -> None:
     transport, session = await stage()
     for pause in (None, transport.pause):
