@@ -57,6 +57,9 @@ class Memory:
         self._count += id not in places
         places[id] = place
         places.move_to_end(id)
+        # Of a sender who goes on publishing the sweep forgets nothing.
+        while place.published_at - next(iter(places.values())).published_at > self._max_seconds:
+            self._forget_oldest(sender)
         if len(places) > MAX_PER_SENDER:
             self._forget_oldest(sender)
         if self._count > MAX_IN_ALL:

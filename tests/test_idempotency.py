@@ -38,6 +38,18 @@ def test_sweep_ends_at_the_first_sender_who_published_lately() -> None:
     assert memory.find("bob", "1", 1.0) is None
 
 
+@pytest.mark.parametrize(("age", "left"), [(9.9, 4), (10.0, 4), (10.1, 2)])
+def test_sender_who_goes_on_publishing_leaves_no_old_ids_behind(age: float, left: int) -> None:
+    memory = Memory(10.0)
+    memory.remember("bob", "1", place(5.0))
+    for id in ("1", "2"):
+        memory.remember("alice", id, place(0.0))
+    memory.remember("alice", "3", place(age))
+    memory.sweep(age)
+    assert left == len(memory)
+    assert memory.find("alice", "3", age) is not None
+
+
 @pytest.mark.parametrize("count", [MAX_PER_SENDER - 1, MAX_PER_SENDER, MAX_PER_SENDER + 1])
 def test_sender_has_so_many_ids_and_the_newest(count: int) -> None:
     memory = Memory(10.0)

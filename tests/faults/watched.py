@@ -48,6 +48,7 @@ def take_census() -> dict[str, int]:
         "registered": len(hub.registry),
         "rooms": len(hub.rooms),
         "members": len(hub.memberships._joined),
+        "remembered": len(hub._memory),
         # Whether anything still knows them, or they are garbage that can't go.
         "sessions": kinds["WebSocketSession"],
         "transports": kinds["TCPTransport"] + kinds["_SelectorSocketTransport"],
