@@ -31,7 +31,9 @@ from tests.rawclient import RawClient, said, text
 
 # Histories, and what was published under which id, live so long: from then on memory is level.
 HISTORY_SECONDS: Final = 60
-FLAGS: Final = (*cuts.FLAGS, "--history-seconds", str(HISTORY_SECONDS))
+# All come from one address, the flooders too; each connection has its own bounds.
+_UNBOUND: Final = tuple(f"--{what}-rate-per-address=0" for what in ("message", "frame", "byte", "handshake"))
+FLAGS: Final = (*cuts.FLAGS, *_UNBOUND, f"--history-seconds={HISTORY_SECONDS}")
 ROOMS: Final = 20
 # Seconds that what was left may take to be noticed and forgotten.
 PATIENCE: Final = HISTORY_SECONDS + 60

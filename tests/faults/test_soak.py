@@ -2,8 +2,7 @@
 
 from collections.abc import Callable
 
-from bench.soak import churn
-from tests import cuts
+from bench.soak import FLAGS, churn
 from tests.conftest import ServerProcess, eventually
 from tests.rawclient import text
 
@@ -29,7 +28,7 @@ async def test_census_counts_what_a_connection_holds(start_server: Start) -> Non
 
 
 async def test_churn_and_faults_leave_nothing_behind(start_server: Start) -> None:
-    server = start_server(*cuts.FLAGS, "--history-seconds", "10", python=[*WATCHED])
+    server = start_server(*FLAGS, "--history-seconds", "10", python=[*WATCHED])
     before = first_census(server)
     seen, report = await churn(
         server, clients=40, visitors=64, rate=50.0, lifetime=2.0, seconds=6.0, long_absence=2.0
