@@ -17,7 +17,7 @@ from .command import main as connect
 from .configuration import load
 from .printable import PrintableFormatter
 from .settings import SettingsError
-from .tls import ServerTls, TlsError
+from .tls import TlsError
 
 # glibc returns the memory of every large message to the system and asks for it anew, until it has seen a
 # block of this size come and go (+6 to +22 % messages of 64 KiB).
@@ -50,8 +50,8 @@ def main() -> int:
 
     async def run() -> None:
         service = Service(settings, application=application)
-        if service.tls is not None:
-            asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, _reload, service.tls)
+        if service.files:
+            asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, service.reload)
         # Before it is said that we listen: whoever reads that may end us at once.
         signals = _listen_for_signals()
         await service.start()
@@ -78,7 +78,7 @@ def main() -> int:
     try:
         with asyncio.Runner(loop_factory=loop_factory) as runner:
             runner.run(run())
-    except (ListenError, TlsError) as error:
+    except (ListenError, SettingsError, TlsError) as error:
         return _complain(error)
     return 0
 
@@ -103,16 +103,6 @@ def _listen_for_signals() -> asyncio.Queue[int]:
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, signals.put_nowait, number)
     return signals
-
-
-def _reload(tls: ServerTls) -> None:
-    """Take a renewed certificate; with a bad one the old one stays."""
-    try:
-        tls.reload()
-    except TlsError as error:
-        logging.getLogger(__name__).error("%s; the old one stays", error)
-    else:
-        logging.getLogger(__name__).info("the certificate was read anew")
 
 
 def _join_address(host: str, port: int) -> str:

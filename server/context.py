@@ -7,6 +7,7 @@ from typing import Protocol, final
 
 from rfc6455 import DeflateOptions
 
+from .authentication import Authenticator
 from .budget import Budget
 from .deadlines import Deadlines, Expiring
 from .delivery import Deliveries
@@ -78,6 +79,7 @@ class Context:
     closings: Deadlines[Expiring]
     admission: Admission
     policy: Policy
+    authenticator: Authenticator | None
     deliveries: Deliveries
     rates: Limiter | None
     handshake_rates: HandshakeRates

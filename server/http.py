@@ -12,8 +12,9 @@ from typing import Final, cast, final
 
 from rfc6455 import HandshakeError, Request, RequestReader, ServerHandshake, encode_refusal
 
-from .context import Context
+from .context import Context, Route
 from .http_refusal import REFUSED, refusal, stopping, too_many, unavailable
+from .identity import Identity
 from .limits import RESERVED_DESCRIPTORS
 from .linger import Linger
 from .plain import PlainExchange
@@ -168,7 +169,7 @@ class HttpProtocol(asyncio.Protocol):
         self._context.handshakes.add(self, self._context.clock())
 
     def _upgrade(self, request: Request) -> None:
-        """Make the connection a session. Raises HandshakeError."""
+        """Judge a request for a WebSocket. Raises HandshakeError."""
         context = self._context
         passed = context.handshake_rates.admit(self._address, context.clock())
         if passed == "address":
@@ -183,10 +184,24 @@ class HttpProtocol(asyncio.Protocol):
         is_secure = self._transport.get_extra_info("sslcontext") is not None
         if not context.policy.admits(handshake.origin, request.host, is_secure=is_secure):
             raise refusal(403, "Pages of this origin may not connect.")
+        identity = None
+        if context.authenticator is not None:
+            identity = context.authenticator.authenticate(handshake)
+        self._open(handshake, route, identity)
+
+    def _open(self, handshake: ServerHandshake, route: Route, identity: Identity | None) -> None:
+        """Make the connection a session. Raises HandshakeError."""
+        context = self._context
+        spoken = route.subprotocols
+        if identity is not None:
+            if not context.handshake_rates.admit_user(identity.user, context.clock()):
+                raise too_many("by your user")
+            # Every path answers to this one, for a browser whose offer holds a token and is to get an answer.
+            spoken = *spoken, "bearer"
         if context.is_draining:
             raise stopping()
         accepted = handshake.accept(
-            subprotocol=next((name for name in handshake.subprotocols if name in route.subprotocols), None),
+            subprotocol=next((name for name in handshake.subprotocols if name in spoken), None),
             deflate=context.deflate,
         )
         self._count(101)
@@ -198,6 +213,7 @@ class HttpProtocol(asyncio.Protocol):
             route.dialect(),
             id=secrets.token_urlsafe(9),
             address=self._address,
+            identity=identity,
         )
         session.start(accepted.response, self._reader.trailing)
 

@@ -3,10 +3,13 @@
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, final
+from typing import Any, Final, final
 
 from .names import check_name
 from .rights import EVERYTHING, Rights
+
+# The close code of a session that is no longer anybody's; IANA has it as Unauthorized.
+UNAUTHORIZED: Final = 3000
 
 
 @final

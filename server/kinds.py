@@ -116,6 +116,12 @@ Switch = Annotated[
 Path = Annotated[
     str, Kind("FILE", "the path of a file", (str,), matching(r".+"), lambda path: path or "none")
 ]
+Cookie = Annotated[
+    str,
+    Kind(
+        "NAME", "the name of a cookie", (str,), matching(r"[\w!#$%&'*+.^`|~-]+"), lambda name: name or "none"
+    ),
+]
 Origins = Annotated[tuple[str, ...], list_of("ORIGIN", ORIGINS, ORIGIN)]
 Hosts = Annotated[tuple[str, ...], list_of("HOST", NAMES, NAME)]
 SlowReaders = Annotated[Overflow, Kind("POLICY", POLICIES, (str,), Overflow.parse, str, limits=None)]

@@ -2,13 +2,14 @@
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from importlib.resources import files
 from typing import Final, final
 
 from rfc6455 import DeflateOptions
 
 from .application import Application
+from .authentication import Authenticator
 from .budget import Budget
 from .context import Closable, Context, Page, Route
 from .deadlines import Deadlines
@@ -24,16 +25,18 @@ from .history import Archive
 from .hooks import Hooks
 from .http import HttpProtocol
 from .hub import Hub
+from .identity import UNAUTHORIZED
 from .json_bounds import JsonBounds
 from .limits import Admission, HandshakeRates, Limiter, Rates, descriptor_limit
 from .listening import BACKLOG, open_sockets
 from .memory import MEMORY_SHARE, available_memory
 from .overflow import OverflowRules
 from .policy import LOOPBACK_NAMES, Policy
+from .protocol import WebSocketSession
 from .session import Dialect
-from .settings import Settings
+from .settings import Settings, SettingsError
 from .tick import MAX_BATCH
-from .tls import ServerTls
+from .tls import ServerTls, TlsError
 from .traffic import Traffic
 
 logger = logging.getLogger(__name__)
@@ -58,7 +61,8 @@ _PAGES: Final = {
 class Service:
     """A server on its event loop: `start()`, then `stop()`.
 
-    `handlers` adds WebSocket paths that are served by an application's coroutines. Raises TlsError.
+    `handlers` adds WebSocket paths that are served by an application's coroutines. Raises TlsError, and
+    SettingsError for files that can't be used.
     """
 
     def __init__(
@@ -73,6 +77,13 @@ class Service:
         self.tls: ServerTls | None = None
         if settings.tls_certificate or settings.tls_key:
             self.tls = ServerTls(settings.tls_certificate, settings.tls_key)
+        self._authenticator = Authenticator(settings) if settings.auth_tokens else None
+        # What SIGHUP reads anew.
+        self.files: dict[str, Callable[[], None]] = {}
+        if self.tls is not None:
+            self.files["certificate"] = self.tls.reload
+        if settings.auth_tokens:
+            self.files["file of tokens"] = self._reload_tokens
         self.addresses: list[tuple[str, int]] = []
         self._handlers = dict(handlers or {})
         self._tasks: set[asyncio.Task[None]] = set()
@@ -106,6 +117,24 @@ class Service:
             )
             self.addresses.append(listener.getsockname()[:2])
         self._on_sweep()
+
+    def reload(self) -> None:
+        """Read the files anew, for those who come from now on; of one that can't be used the old stays."""
+        for what, reload in self.files.items():
+            try:
+                reload()
+            except (SettingsError, TlsError) as error:
+                logger.error("%s; the old one stays", error)
+            else:
+                logger.info("the %s was read anew", what)
+
+    def _reload_tokens(self) -> None:
+        """Read the tokens anew, and send away who is here by one that is gone."""
+        assert self._authenticator is not None
+        revoked = set(self._authenticator.reload())
+        for connection in list(self.context.connections):
+            if isinstance(connection, WebSocketSession) and connection.identity in revoked:
+                connection.kick(UNAUTHORIZED, "the token was revoked")
 
     async def stop(self) -> None:
         """Send everybody away and end, in `drain_timeout` seconds at the most."""
@@ -190,7 +219,8 @@ class Service:
         memory = settings.memory_budget or available_memory() // MEMORY_SHARE
         rooms = self._rooms_dialect(hub)
         echo = EchoDialect()
-        routes = {"/": Route(lambda: rooms), "/ws": Route(lambda: rooms), "/echo": Route(lambda: echo)}
+        of_rooms = Route(lambda: rooms, ("rooms",))
+        routes = {"/": of_rooms, "/ws": of_rooms, "/echo": Route(lambda: echo, ("echo",))}
         for path, handler in self._handlers.items():
             routes[path] = Route(lambda handler=handler: Stream(handler, self._tasks))  # type: ignore[misc]
         return Context(
@@ -205,6 +235,7 @@ class Service:
                 settings.max_connections or descriptor_limit(), settings.max_connections_per_address
             ),
             policy=Policy(_served_hosts(settings), settings.allowed_origins),
+            authenticator=self._authenticator,
             deliveries=Deliveries(),
             rates=_limiter(settings),
             handshake_rates=HandshakeRates(

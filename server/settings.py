@@ -11,6 +11,7 @@ from .kinds import (
     KIB,
     MIB,
     Bytes,
+    Cookie,
     Count,
     Host,
     Hosts,
@@ -67,6 +68,11 @@ class Settings:
     max_fields: Count = option(100, "Header fields in a request.")
     max_target: Bytes = option(8 * KIB, "Length of a request's target.")
     handshake_timeout: Seconds = option(10.0, "From accepting a connection to the end of its request's head.")
+
+    auth_tokens: Path = option(
+        "", "Users and tokens, one of each to a line; SIGHUP reads it anew.", group="Authentication"
+    )
+    auth_cookie: Cookie = option("", "Cookie that may hold a token; none unless named.")
 
     max_message_size: Bytes = option(1 * MIB, "Size of a message, also while inflating.", group="Limits")
     max_fragments: Count = option(4096, "Frames in a message, empty ones too.")
@@ -143,6 +149,9 @@ class Settings:
         if self.drain_delay >= self.drain_timeout:
             delay, timeout = self.describe("drain_delay"), self.describe("drain_timeout")
             raise SettingsError(f"drain_delay: expected less than drain_timeout, {timeout}, got {delay}")
+        # 6455 10.2: a cookie is sent for whatever page connects.
+        if self.auth_cookie and {"*", "null"} & set(self.allowed_origins):
+            raise SettingsError("auth_cookie: expected allowed_origins without * and null, which any page is")
         if self.write_low_water >= self.write_high_water:
             low, high = self.describe("write_low_water"), self.describe("write_high_water")
             raise SettingsError(f"write_low_water: expected less than write_high_water, {high}, got {low}")
