@@ -98,6 +98,8 @@ SIZE: Final = "a size such as 65536, 64KiB or 1MiB"
 ORIGIN: Final = r"\*|null|[a-z][a-z0-9+.-]*://(\*\.)?[^\s/?#@*.][^\s/?#@*]*"
 ORIGINS: Final = "origins such as https://example.com:8443 or https://*.example.com, null or *"
 NAME: Final = r"(\*\.)?[a-z0-9_-][a-z0-9_.-]*|\[[0-9a-f:.]+\]"
+# Nobody on the way may change a key; to this machine there is no way.
+KEYS: Final = r"https://\S+|http://(localhost|127\.0\.0\.1|\[::1\])(:\d+)?(/\S*)?|(?!https?:).+"
 POLICIES: Final = "disconnect, drop-oldest, drop-newest or conflate:PATH"
 NAMES: Final = "hosts without ports, such as example.com, *.example.com or [::1]"
 
@@ -115,6 +117,27 @@ Switch = Annotated[
 ]
 Path = Annotated[
     str, Kind("FILE", "the path of a file", (str,), matching(r".+"), lambda path: path or "none")
+]
+Keys = Annotated[
+    str,
+    Kind(
+        "FILE|URL",
+        "the path of a file, or an https URL",
+        (str,),
+        matching(KEYS),
+        lambda place: place or "none",
+    ),
+]
+Text = Annotated[str, Kind("TEXT", "a text", (str,), matching(r".+"), lambda text: text or "any")]
+Words = Annotated[
+    tuple[str, ...],
+    Kind(
+        "NAME,...",
+        "a list of names",
+        (list,),
+        lambda text: tuple(filter(None, map(str.strip, text.split(",")))),
+        lambda words: ", ".join(words) or "none",
+    ),
 ]
 Cookie = Annotated[
     str,

@@ -9,7 +9,7 @@ from typing import Final, final
 from rfc6455 import DeflateOptions
 
 from .application import Application
-from .authentication import Authenticator
+from .authentication import make_authenticator
 from .budget import Budget
 from .context import Closable, Context, Page, Route
 from .deadlines import Deadlines
@@ -77,7 +77,7 @@ class Service:
         self.tls: ServerTls | None = None
         if settings.tls_certificate or settings.tls_key:
             self.tls = ServerTls(settings.tls_certificate, settings.tls_key)
-        self._authenticator = Authenticator(settings) if settings.auth_tokens else None
+        self._authenticator = make_authenticator(settings)
         # What SIGHUP reads anew.
         self.files: dict[str, Callable[[], None]] = {}
         if self.tls is not None:

@@ -15,6 +15,7 @@ from .kinds import (
     Count,
     Host,
     Hosts,
+    Keys,
     Kind,
     LogLevel,
     Loop,
@@ -27,6 +28,8 @@ from .kinds import (
     SlowReaders,
     SlowReadersByRoom,
     Switch,
+    Text,
+    Words,
     one_of,
 )
 from .overflow import DISCONNECT
@@ -73,6 +76,17 @@ class Settings:
         "", "Users and tokens, one of each to a line; SIGHUP reads it anew.", group="Authentication"
     )
     auth_cookie: Cookie = option("", "Cookie that may hold a token; none unless named.")
+    jwt_secret: Path = option("", "JWT signed with HS256: the file of the secret, 32 bytes or more.")
+    jwt_keys: Keys = option("", "JWT signed with RS256 or EdDSA: a public key in PEM, or a JWKS.")
+    jwt_audience: Words = option(
+        (), "Audiences, one of which a JWT must be for; one for any other is refused."
+    )
+    jwt_issuer: Text = option("", "Issuer that a JWT must be of; any unless named.")
+    jwt_user_claim: Text = option("sub", "The claim of a JWT that is the user's name.")
+    jwt_required_claims: Words = option(("exp",), "Claims without which a JWT is refused; empty: none.")
+    jwt_leeway: Seconds = option(
+        10.0, "What clocks may differ by when a JWT begins and expires.", zero="none"
+    )
 
     max_message_size: Bytes = option(1 * MIB, "Size of a message, also while inflating.", group="Limits")
     max_fragments: Count = option(4096, "Frames in a message, empty ones too.")

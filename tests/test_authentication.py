@@ -9,8 +9,10 @@ from typing import Any
 import pytest
 
 from server.dialects.stream import Stream
+from server.service import Service
 from server.settings import Settings, SettingsError
 from tests.conftest import NO_RATES, Running, Serve, ServerProcess, eventually
+from tests.jwt_keys import SECRET, sign, write
 from tests.rawclient import Answer, RawClient, closed, get, said, text, upgrade
 
 ALICE = "alices-token-0001"
@@ -186,6 +188,32 @@ def test_cookie_is_not_taken_from_pages_of_any_origin(origin: str) -> None:
     Settings(allowed_origins=(origin,))
     with pytest.raises(SettingsError, match=r"^auth_cookie: expected allowed_origins without"):
         Settings(auth_cookie="session", allowed_origins=("https://a.example", origin))
+
+
+@pytest.mark.parametrize("setting", [{"auth_cookie": "a"}, {"jwt_audience": ("a",)}, {"jwt_issuer": "a"}])
+async def test_detail_without_anything_to_judge_by_is_a_mistake(setting: dict[str, Any]) -> None:
+    with pytest.raises(SettingsError, match="of use only with auth_tokens, jwt_secret or jwt_keys"):
+        Service(Settings(**setting))
+
+
+async def test_token_of_either_kind_comes_in_and_another_is_told_what_is_wrong(
+    service: Serve, tokens: str, tmp_path: Path
+) -> None:
+    secret = write(tmp_path, "secret", SECRET)
+    async with service({"/who": who_am_i}, auth_tokens=tokens, jwt_secret=secret) as running:
+        for token, user in ((BOB, "bob"), (sign(sub="carol"), "carol")):
+            client = await running.open("/who", f"Authorization: Bearer {token}")
+            await client.send(text("?"))
+            assert said(user) == await client.frame()
+        for token, problem in (
+            (sign(exp=1), "The token has expired."),
+            ("three.parts.only", "The token can't be read."),
+            ("neither-of-the-two", "The token is not known."),
+        ):
+            answer = await ask(running, "/who", f"Authorization: Bearer {token}")
+            challenge = f'{CHALLENGE}, error="invalid_token", error_description="{problem}"'
+            assert (401, challenge) == (answer.status, answer.fields["www-authenticate"])
+            assert problem.encode() in answer.body
 
 
 # As an administrator sees it.
