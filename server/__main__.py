@@ -29,9 +29,11 @@ LoopFactory = Callable[[], asyncio.AbstractEventLoop]
 
 
 def main() -> int:
-    """Run the server, or with `connect` the client; return the exit status."""
+    """Run the server, or with `connect` the client, or print its `limits`; return the exit status."""
     if sys.argv[1:2] == ["connect"]:
         return connect(sys.argv[2:])
+    if sys.argv[1:2] == ["limits"]:
+        return _print_limits()
     try:
         settings = load(sys.argv[1:], os.environ)
         loop_factory, loop_name = choose_loop(settings.loop)
@@ -79,6 +81,18 @@ def main() -> int:
         with asyncio.Runner(loop_factory=loop_factory) as runner:
             runner.run(run())
     except (ListenError, SettingsError, TlsError) as error:
+        return _complain(error)
+    return 0
+
+
+def _print_limits() -> int:
+    try:
+        from .limit_table import print_limits
+    except ModuleNotFoundError as error:
+        return _complain(f"{error.name} is missing; install the extra [server]")
+    try:
+        print_limits(sys.argv[2:], os.environ)
+    except SettingsError as error:
         return _complain(error)
     return 0
 

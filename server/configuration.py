@@ -18,7 +18,8 @@ An option is a flag, an environment variable and a key of the TOML file:
 the environment, which overrides the file; BYTES may end in KiB, MiB or GiB.
 Defaults stand in brackets.
 
-`python -m server connect ws://...` is a client for the command line."""
+`python -m server connect ws://...` is a client for the command line;
+`python -m server limits`, with these options, prints every limit and what it does."""
 FLAGS: Final = {name: "--" + name.replace("_", "-") for name in OPTIONS}
 VARIABLES: Final = {name: ENVIRONMENT_PREFIX + name.upper() for name in OPTIONS}
 

@@ -7,10 +7,14 @@ from pathlib import Path
 from typing import Final
 
 ROOT: Final = Path("/")
-# Of the memory there is, a part of this is for queues and unfinished messages.
-MEMORY_SHARE: Final = 4
+_MIB: Final = 1 << 20
 # What an unlimited cgroup of version 1 says is larger than any machine.
 _NO_LIMIT: Final = 1 << 60
+
+
+def default_budget() -> int:
+    """Return what queues and unfinished messages may take of it: a quarter, in whole MiB."""
+    return max(_MIB, available_memory() // 4 // _MIB * _MIB)
 
 
 def available_memory(root: Path = ROOT) -> int:

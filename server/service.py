@@ -29,7 +29,7 @@ from .identity import UNAUTHORIZED
 from .json_bounds import JsonBounds
 from .limits import Admission, HandshakeRates, Limiter, Rates, descriptor_limit
 from .listening import BACKLOG, open_sockets
-from .memory import MEMORY_SHARE, available_memory
+from .memory import default_budget
 from .overflow import OverflowRules
 from .policy import LOOPBACK_NAMES, Policy
 from .protocol import WebSocketSession
@@ -216,7 +216,7 @@ class Service:
             traffic=traffic,
         )
         connections: dict[Closable, None] = {}
-        memory = settings.memory_budget or available_memory() // MEMORY_SHARE
+        memory = settings.memory_budget or default_budget()
         rooms = self._rooms_dialect(hub)
         echo = EchoDialect()
         of_rooms = Route(lambda: rooms, ("rooms",))

@@ -11,9 +11,12 @@ Ref = Annotated[str, Meta(max_length=MAX_ID)] | int
 # A JSON value that wasn't given.
 NOTHING: Final = Raw()
 # How long a message is worth anything, in seconds.
-Ttl = Annotated[float, Meta(gt=0, le=86_400)]
+MAX_TTL: Final = 86_400
+Ttl = Annotated[float, Meta(gt=0, le=MAX_TTL)]
 Offset = Annotated[int, Meta(ge=0)]
-Limit = Annotated[int, Meta(ge=1, le=1000)]
+# Members, or messages, in one answer.
+MAX_LISTED: Final = 1000
+Limit = Annotated[int, Meta(ge=1, le=MAX_LISTED)]
 
 
 class Action(Struct, tag_field="action", kw_only=True):
