@@ -26,6 +26,9 @@ logger = logging.getLogger(__name__)
 # 9110 15.6.2: a method that isn't known is not implemented; one that doesn't fit is not allowed (15.5.6).
 _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH"})
 
+# Probes name an address instead of a host, and what they hear is no secret.
+_PROBED: Final = frozenset({"/healthz", "/readyz"})
+
 # Connections that may be closing while others are still told why they can't come in: half of the
 # descriptors that are kept in reserve.
 MAX_REFUSED: Final = RESERVED_DESCRIPTORS // 2
@@ -221,7 +224,8 @@ class HttpProtocol(asyncio.Protocol):
         """Write the answer to a plain request. Raises HandshakeError."""
         context = self._context
         request = exchange.request
-        self._judge_host(request)
+        if request.path not in _PROBED:
+            self._judge_host(request)
         if request.method not in _METHODS:
             raise refusal(501, "This method is not known here.")
         page = context.pages.get(request.path)

@@ -200,6 +200,12 @@ async def test_allowed_hosts_take_the_place_of_the_loopback_names(service: Serve
         assert 421 == (await ask(running, upgrade("/echo"))).status
 
 
+async def test_probes_by_an_address_are_answered_whatever_hosts_are_served(service: Serve) -> None:
+    async with service(allowed_hosts=("example.com",)) as running:
+        for path, status in (("/healthz", 200), ("/readyz", 200), ("/", 421), ("/client.js", 421)):
+            assert status == (await ask(running, get(path, host="10.0.0.7:8765"))).status
+
+
 @pytest.mark.parametrize(
     ("origin", "status"),
     [
