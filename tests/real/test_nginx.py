@@ -9,6 +9,7 @@ import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from random import Random
+from shutil import which
 from typing import Any, Final
 
 import pytest
@@ -16,7 +17,7 @@ import pytest
 from server.client import Refused, TlsFailed, connect
 from server.command.running import Exit
 
-from ..conftest import clean_environment
+from ..conftest import clean_environment, require
 from ..rawclient import upgrade
 from .nginx import Site, behind_nginx
 from .tls_clients import Open, open_ours, open_websockets, open_ws
@@ -130,6 +131,21 @@ async def test_pages_of_the_same_host_and_port_may_connect_and_no_others(
     line = await reader.readline()
     writer.transport.abort()
     assert f"HTTP/1.1 {status} " == line[:13].decode()
+
+
+@pytest.mark.parametrize(("version", "is_spoken"), [("1", 0), ("1_1", 0), ("1_2", 1), ("1_3", 1)])
+def test_only_versions_of_tls_that_hold_are_spoken(site: Site, version: str, is_spoken: int) -> None:
+    # Python's own client has given up the old ones.
+    openssl = which("openssl")
+    require(openssl, "needs openssl")
+    address = f"localhost:{site.port}"
+    done = subprocess.run(
+        [str(openssl), "s_client", "-connect", address, f"-tls{version}", "-cipher", "ALL@SECLEVEL=0"],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+    )
+    assert is_spoken == done.stdout.count(b"BEGIN CERTIFICATE")
 
 
 async def test_command_connects_where_it_is_told_whom_to_trust(site: Site) -> None:
