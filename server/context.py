@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol, final
 
-from rfc6455 import DeflateOptions
+from rfc6455 import DeflateOptions, Request
 
 from .authentication import Authenticator
 from .budget import Budget
@@ -61,6 +61,10 @@ class Page:
     body: bytes
 
 
+# Answers a request that came from an address. Raises HandshakeError to refuse it.
+Endpoint = Callable[[Request, str], Page]
+
+
 @final
 @dataclass(slots=True)
 class Context:
@@ -86,7 +90,8 @@ class Context:
     budget: Budget
     deflate: DeflateOptions | None
     routes: Mapping[str, Route]
-    pages: Mapping[str, Page]
+    # By path; one that ends in /* is for all paths with one more segment.
+    endpoints: dict[str, Endpoint]
     connections: dict[Closable, None]
     traffic: Traffic
     stopwatch: Callable[[], float] = time.monotonic

@@ -17,6 +17,7 @@ from .http_refusal import REFUSED, refusal, stopping, too_many, unavailable
 from .identity import Identity
 from .limits import RESERVED_DESCRIPTORS
 from .linger import Linger
+from .pages import PAGE_HEADERS
 from .plain import PlainExchange
 from .protocol import WebSocketSession
 from .traffic import count
@@ -32,18 +33,6 @@ _PROBED: Final = frozenset({"/healthz", "/readyz"})
 # Connections that may be closing while others are still told why they can't come in: half of the
 # descriptors that are kept in reserve.
 MAX_REFUSED: Final = RESERVED_DESCRIPTORS // 2
-
-_PAGE_HEADERS: Final = (
-    (
-        "Content-Security-Policy",
-        "default-src 'none'; script-src 'self'; style-src 'self'; img-src data:; connect-src 'self'; "
-        "base-uri 'none'; form-action 'none'; frame-ancestors 'none'; "
-        "require-trusted-types-for 'script'; trusted-types 'none'",
-    ),
-    ("X-Content-Type-Options", "nosniff"),
-    ("Referrer-Policy", "no-referrer"),
-    ("Cache-Control", "no-cache"),
-)
 
 
 @final
@@ -228,18 +217,20 @@ class HttpProtocol(asyncio.Protocol):
             self._judge_host(request)
         if request.method not in _METHODS:
             raise refusal(501, "This method is not known here.")
-        page = context.pages.get(request.path)
-        if page is None and request.path not in context.routes:
+        path = request.path
+        endpoint = context.endpoints.get(path) or context.endpoints.get(f"{path.rpartition('/')[0]}/*")
+        if endpoint is None and path not in context.routes:
             raise refusal(404, "There is nothing here.")
-        if request.path == "/readyz" and context.is_draining:
+        if path == "/readyz" and context.is_draining:
             raise stopping()
         if request.method not in ("GET", "HEAD"):
             raise refusal(405, "Only GET and HEAD are allowed here.", ("Allow", "GET, HEAD"))
-        if page is None:
+        if endpoint is None:
             raise refusal(
                 426, "This is a WebSocket.", ("Upgrade", "websocket"), ("Sec-WebSocket-Version", "13")
             )
-        fields = [("Content-Type", page.content_type), *_PAGE_HEADERS]
+        page = endpoint(request, self._address)
+        fields = [("Content-Type", page.content_type), *PAGE_HEADERS]
         if context.is_draining:
             # 9112 9.6: this was the last request.
             fields.append(("Connection", "close"))

@@ -3,7 +3,6 @@
 import asyncio
 import logging
 from collections.abc import Callable, Mapping
-from importlib.resources import files
 from typing import Final, final
 
 from rfc6455 import DeflateOptions
@@ -11,7 +10,7 @@ from rfc6455 import DeflateOptions
 from .application import Application
 from .authentication import make_authenticator
 from .budget import Budget
-from .context import Closable, Context, Page, Route
+from .context import Closable, Context, Route
 from .deadlines import Deadlines
 from .delivery import Deliveries
 from .dialects.application import ApplicationDialect
@@ -31,6 +30,7 @@ from .limits import Admission, HandshakeRates, Limiter, Rates, descriptor_limit
 from .listening import BACKLOG, open_sockets
 from .memory import default_budget
 from .overflow import OverflowRules
+from .pages import load_pages
 from .policy import LOOPBACK_NAMES, Policy
 from .protocol import WebSocketSession
 from .session import Dialect
@@ -43,18 +43,6 @@ logger = logging.getLogger(__name__)
 
 # Seconds that an application has to stop, however little is left of the time for that.
 MIN_FAREWELL: Final = 1.0
-
-_SCRIPT: Final = "text/javascript; charset=utf-8"
-_PAGES: Final = {
-    "/": ("index.html", "text/html; charset=utf-8"),
-    "/app.js": ("app.js", _SCRIPT),
-    "/client.d.ts": ("client.d.ts", "text/plain; charset=utf-8"),
-    "/client.js": ("client.js", _SCRIPT),
-    "/connection.js": ("connection.js", _SCRIPT),
-    "/outbox.js": ("outbox.js", _SCRIPT),
-    "/people.js": ("people.js", _SCRIPT),
-    "/style.css": ("style.css", "text/css; charset=utf-8"),
-}
 
 
 @final
@@ -245,7 +233,7 @@ class Service:
             ),
             deflate=_deflate_options(settings),
             routes=routes,
-            pages=_load_pages(),
+            endpoints=load_pages(),
             budget=Budget(memory, connections, traffic, archive, hub.drops, self._loop.time),
             connections=connections,
             traffic=traffic,
@@ -283,14 +271,3 @@ def _deflate_options(settings: Settings) -> DeflateOptions | None:
             min_size=settings.compression_threshold,
         )
     return DeflateOptions(min_size=settings.compression_threshold)
-
-
-def _load_pages() -> dict[str, Page]:
-    folder = files(__package__) / "static"
-    pages = {
-        path: Page(content_type, (folder / name).read_bytes())
-        for path, (name, content_type) in _PAGES.items()
-    }
-    pages["/healthz"] = Page("application/json", b'{"status":"ok"}\n')
-    pages["/readyz"] = Page("application/json", b'{"status":"ready"}\n')
-    return pages

@@ -7,6 +7,7 @@ from server.dialects.rooms import shorten
 from server.dialects.stream import Stream
 from server.idempotency import Memory, Place
 from server.presence import Change, Changes, Member, PresenceDiff
+from server.protocol import WebSocketSession
 from server.publication import Missed
 from server.refusal import Refusal
 from server.service import Service
@@ -101,7 +102,7 @@ async def read_nothing(clock: Clock, limit: int, size: int) -> str:
     client = await RawClient.connect(service.addresses[0], receive_buffer=4096)
     try:
         await client.open("/echo")
-        [session] = [one for one in service.context.connections if hasattr(one, "is_paused")]
+        [session] = [one for one in service.context.connections if isinstance(one, WebSocketSession)]
         transport = session._transport
         while transport.get_write_buffer_size() < 50_000:
             await turns()

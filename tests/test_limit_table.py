@@ -1,4 +1,4 @@
-"""`python -m server limits` against the server: each row is provoked, and does what it says and nothing before."""
+"""`python -m server limits` against the server: each row, provoked, does what it says and nothing before."""
 
 import subprocess
 import sys
