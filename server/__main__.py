@@ -5,6 +5,7 @@ import contextlib
 import gc
 import logging
 import os
+import select
 import signal
 import sys
 from collections.abc import Callable
@@ -59,13 +60,11 @@ def main() -> int:
         await service.start()
         scheme = "http" if service.tls is None else "https"
         places = " and ".join(f"{scheme}://{_join_address(*address)}" for address in service.addresses)
-        print(f"listening on {places} ({rfc6455.BUILD} build, {loop_name})", flush=True)
+        _say(f"listening on {places} ({rfc6455.BUILD} build, {loop_name})")
         gc.freeze()
         gc.set_threshold(*_GC_THRESHOLDS)
         await signals.get()
-        # Whoever read this may be gone; the connections are to be closed all the same.
-        with contextlib.suppress(BrokenPipeError):
-            print("stopping: closing all connections, again to stop at once", flush=True)
+        _say("stopping: closing all connections, again to stop at once")
         stopping = asyncio.ensure_future(service.stop())
         again = asyncio.ensure_future(signals.get())
         await asyncio.wait([stopping, again], return_when=asyncio.FIRST_COMPLETED)
@@ -117,6 +116,18 @@ def _listen_for_signals() -> asyncio.Queue[int]:
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, signals.put_nowait, number)
     return signals
+
+
+def _say(line: str) -> None:
+    """Print a line, unless whoever should read it is gone or doesn't, or no disk has room for it."""
+    if sys.stdout is None:
+        return
+    output = sys.stdout.fileno()
+    # Not by print(), which would try once more at the end, and fail the whole run.
+    with contextlib.suppress(OSError):
+        _, writable, _ = select.select([], [output], [], 0)
+        if writable:
+            os.write(output, f"{line}\n".encode())
 
 
 def _join_address(host: str, port: int) -> str:

@@ -26,7 +26,8 @@ from tests.rawclient import upgrade
 
 # With small buffers, so that what isn't read waits in the server and not in the kernel.
 _NARROW: Final = ("--socket-send-buffer=4096", "--write-high-water=8192", "--write-low-water=1024")
-FLAGS: Final = ("--max-connections-per-address=1000000", "--log-level=warning", *_NARROW)
+_CROWDED: Final = ("--max-connections-per-address=1000000", "--handshake-rate-per-address=0")
+FLAGS: Final = (*_CROWDED, *_NARROW, "--log-level=warning")
 ROOMS: Final = 10
 # Messages a second of all speakers together.
 RATE: Final = 200
