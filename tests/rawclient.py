@@ -176,6 +176,13 @@ class RawClient:
         received, self._received = self._received[:size], self._received[size:]
         return received
 
+    async def receive_some(self) -> bytes:
+        """Receive at least one octet."""
+        if not self._received:
+            await self._receive_more()
+        received, self._received = self._received, b""
+        return received
+
     async def rest(self) -> bytes:
         """Receive what still comes until the server ends the connection; a reset ends it too."""
         try:
