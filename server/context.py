@@ -11,6 +11,7 @@ from .authentication import Authenticator
 from .budget import Budget
 from .deadlines import Deadlines, Expiring
 from .delivery import Deliveries
+from .expiry import Expiries
 from .fanout import Fanout
 from .heartbeat import Heartbeat
 from .hub import Hub
@@ -84,6 +85,7 @@ class Context:
     admission: Admission
     policy: Policy
     authenticator: Authenticator | None
+    expiries: Expiries
     deliveries: Deliveries
     rates: Limiter | None
     handshake_rates: HandshakeRates

@@ -145,6 +145,8 @@ class WebSocketSession:
         self._context.connections[self] = None
         self._traffic.sessions += 1
         self._context.heartbeat.add(self)
+        if self.identity is not None:
+            self._context.expiries.watch(self)
         if self._context.rates is not None:
             self._allowance = self._context.rates.new_allowance(self._context.clock())
         self._is_corked = True
@@ -523,6 +525,7 @@ class WebSocketSession:
         self._backlog = None
         self._context.heartbeat.discard(self)
         self._context.closings.discard(self)
+        self._context.expiries.discard(self)
         self._traffic.end_session(self._connection.close_code, self._connection.close_sent)
         for waiter in self._drain_waiters or ():
             if not waiter.done():

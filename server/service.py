@@ -18,6 +18,7 @@ from .dialects.echo import EchoDialect
 from .dialects.rooms import RoomsDialect
 from .dialects.stream import Handler, Stream
 from .drain import Drain
+from .expiry import Expiries
 from .fanout import Fanout
 from .heartbeat import SWEEP, Heartbeat
 from .history import Archive
@@ -33,6 +34,7 @@ from .overflow import OverflowRules
 from .pages import load_pages
 from .policy import LOOPBACK_NAMES, Policy
 from .protocol import WebSocketSession
+from .refreshing import Refreshing
 from .session import Dialect
 from .settings import Settings, SettingsError
 from .tick import MAX_BATCH
@@ -169,13 +171,18 @@ class Service:
         for deadlines in (context.handshakes, context.closings):
             for entry in deadlines.expired(now):
                 entry.expire()
+        context.expiries.sweep(now)
         context.heartbeat.sweep(now)
         context.hub.sweep(now)
         context.budget.sweep()
 
-    def _rooms_dialect(self, hub: Hub) -> Dialect:
+    def _rooms_dialect(self, hub: Hub, expiries: Expiries) -> Dialect:
         settings = self.settings
-        rooms = RoomsDialect(hub, JsonBounds(settings.max_json_depth, settings.max_json_keys))
+        refreshing = None
+        if self._authenticator is not None:
+            hook = None if self._application is None else self._application.leave_hook
+            refreshing = Refreshing(self._authenticator, hub.memberships, expiries, self._hooks, hook)
+        rooms = RoomsDialect(hub, JsonBounds(settings.max_json_depth, settings.max_json_keys), refreshing)
         if self._application is None:
             return rooms
         self._application.hub = hub
@@ -205,7 +212,8 @@ class Service:
         )
         connections: dict[Closable, None] = {}
         memory = settings.memory_budget or default_budget()
-        rooms = self._rooms_dialect(hub)
+        expiries = Expiries(self._loop.time)
+        rooms = self._rooms_dialect(hub, expiries)
         echo = EchoDialect()
         of_rooms = Route(lambda: rooms, ("rooms",))
         routes = {"/": of_rooms, "/ws": of_rooms, "/echo": Route(lambda: echo, ("echo",))}
@@ -224,6 +232,7 @@ class Service:
             ),
             policy=Policy(_served_hosts(settings), settings.allowed_origins),
             authenticator=self._authenticator,
+            expiries=expiries,
             deliveries=Deliveries(),
             rates=_limiter(settings),
             handshake_rates=HandshakeRates(

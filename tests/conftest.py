@@ -167,6 +167,7 @@ class Census(NamedTuple):
     handshakes: int = 0
     closings: int = 0
     watched: int = 0
+    expiring: int = 0
     admitted: int = 0
     registered: int = 0
     rooms: int = 0
@@ -198,6 +199,7 @@ def take_census(context: Any = None) -> Census:
         handshakes=len(context.handshakes),
         closings=len(context.closings),
         watched=len(context.heartbeat),
+        expiring=len(context.expiries),
         admitted=len(context.admission),
         registered=len(context.hub.registry),
         rooms=sum(1 for room in context.hub.rooms if room.members),

@@ -5,6 +5,8 @@ the same `ref`. The client is sent objects with a `type`. `docs/rooms.md` has th
 """
 
 import base64
+import math
+import time
 from itertools import islice
 from typing import Final, TypeVar, final
 
@@ -12,10 +14,12 @@ import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
 from ..hub import AlreadyPublished, Hub
+from ..identity import Identity
 from ..json_bounds import JsonBounds
 from ..memberships import Position
 from ..presence import Change, Member, PresenceDiff
 from ..publication import Missed, Publication, Replay, Shared
+from ..refreshing import Refreshing
 from ..refusal import Refusal
 from ..session import Session
 from ..tick import Message
@@ -33,8 +37,11 @@ class RoomsDialect:
 
     name = "rooms"
 
-    def __init__(self, hub: Hub, bounds: JsonBounds | None = None) -> None:
+    def __init__(
+        self, hub: Hub, bounds: JsonBounds | None = None, refreshing: Refreshing | None = None
+    ) -> None:
         self._hub = hub
+        self._refreshing = refreshing
         self._check = (bounds or JsonBounds()).check
         self._memberships = hub.memberships
         self._decoder: msgspec.json.Decoder[schema.Builtin] = msgspec.json.Decoder(schema.Builtin)
@@ -44,7 +51,11 @@ class RoomsDialect:
     def connected(self, session: Session) -> None:
         """Greet the session with its id."""
         self._hub.enter(session)
-        self.answer(session, schema.Welcome(id=session.id, token=self._hub.registry.token_of(session)))
+        welcome = schema.Welcome(id=session.id, token=self._hub.registry.token_of(session))
+        if session.identity is not None:
+            welcome.user = session.identity.user
+            welcome.expires_in = _expires_in(session.identity)
+        self.answer(session, welcome)
 
     def receive(self, session: Session, message: Message) -> None:
         """Perform an action, and answer it."""
@@ -136,6 +147,8 @@ class RoomsDialect:
             case schema.Resume():
                 self._hub.registry.resume(session, action.token)
                 self.answer(session, schema.Resumed(), action.ref)
+            case schema.Refresh():
+                self._refresh(session, action)
             case schema.Ping():
                 self.answer(session, schema.Pong(), action.ref)
 
@@ -210,6 +223,17 @@ class RoomsDialect:
         answer = schema.Messages(room=room.name, epoch=room.epoch, offset=room.offset, messages=messages)
         self.answer(session, answer, action.ref)
 
+    def _refresh(self, session: Session, action: schema.Refresh) -> None:
+        def answer(left: list[str]) -> None:
+            for room in left:
+                self.answer(session, schema.Left(room=room, code="forbidden"))
+            assert session.identity is not None
+            self.answer(session, schema.Refreshed(expires_in=_expires_in(session.identity)), action.ref)
+
+        if self._refreshing is None:
+            raise Refusal("not_authenticated", "Nobody was asked for a token here.")
+        self._refreshing.refresh(session, action.token, answer)
+
     def _ref(self, message: str) -> schema.Ref | UnsetType:
         try:
             return self._ref_decoder.decode(message).ref
@@ -225,6 +249,11 @@ class RoomsDialect:
         """Tell a client what concerns it alone."""
         answer.ref = ref
         session.send(self._encoder.encode(answer).decode())
+
+
+def _expires_in(identity: Identity) -> float | UnsetType:
+    """Say for how long an identity is good; who has a clock that is wrong can count seconds all the same."""
+    return UNSET if identity.expires_at == math.inf else round(identity.expires_at - time.time(), 3)
 
 
 def _published(publication: Publication) -> schema.Published:

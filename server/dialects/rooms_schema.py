@@ -92,11 +92,17 @@ class Resume(Action, tag="resume"):
     token: str
 
 
+class Refresh(Action, tag="refresh"):
+    token: str
+
+
 class Ping(Action, tag="ping"):
     pass
 
 
-Builtin = Join | Leave | SendMessage | Broadcast | Direct | State | Presence | History | Resume | Ping
+Builtin = (
+    Join | Leave | SendMessage | Broadcast | Direct | State | Presence | History | Resume | Refresh | Ping
+)
 
 
 class Answer(Struct, tag_field="type", kw_only=True):
@@ -106,8 +112,12 @@ class Answer(Struct, tag_field="type", kw_only=True):
 
 
 class Welcome(Answer, tag="welcome"):
+    """With a `user` whom the handshake proved, and how many seconds that is worth."""
+
     id: str
     token: str
+    user: str | UnsetType = UNSET
+    expires_in: float | UnsetType = UNSET
 
 
 class Joined(Answer, tag="joined", kw_only=True):
@@ -121,7 +131,10 @@ class Joined(Answer, tag="joined", kw_only=True):
 
 
 class Left(Answer, tag="left"):
+    """With the `code` of an error if nobody asked for it."""
+
     room: str
+    code: str | UnsetType = UNSET
 
 
 class Ack(Answer, tag="ack", omit_defaults=True):
@@ -155,6 +168,10 @@ class Members(Answer, tag="members"):
 
 class Resumed(Answer, tag="resumed"):
     pass
+
+
+class Refreshed(Answer, tag="refreshed"):
+    expires_in: float | UnsetType = UNSET
 
 
 class Pong(Answer, tag="pong"):
