@@ -1,4 +1,4 @@
-"""`python -m server limits` against the server: each row, provoked, does what it says and nothing before."""
+"""`python -m server limits` against the server: each row, provoked, does what it says, and nothing before."""
 
 import subprocess
 import sys
@@ -11,7 +11,7 @@ from server.limits import RESERVED_DESCRIPTORS, descriptor_limit
 from server.memory import default_budget
 from server.settings import KINDS, OPTIONS, Settings
 
-from . import slow_provocations  # noqa: F401 - it registers its own
+from . import rate_provocations, slow_provocations  # noqa: F401 - they register their own
 from .conftest import clean_environment
 from .provocations import PROVOCATIONS, Clock
 
@@ -20,6 +20,7 @@ ROWS = {row.name: row for row in table(Settings())}
 NO_LIMITS = {
     "compression_threshold",
     "drain_delay",
+    "jwt_leeway",
     "port",
     "presence_interval",
     "socket_send_buffer",
