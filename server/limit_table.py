@@ -122,12 +122,12 @@ def print_limits(argv: Sequence[str], environ: Mapping[str, str]) -> None:
     """Print the table for these flags and this environment. Raises SettingsError."""
     rows = [_HEADINGS, *table(load(argv, environ))]
     widths = [max(len(row[column]) for row in rows) for column in range(3)]
-    indent = " " * (sum(widths) + 2 * len(widths))
+    lines: list[str] = []
     for row in rows:
-        cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=False)]
-        print(
-            textwrap.fill(row.bites, _WIDTH, initial_indent="  ".join([*cells, ""]), subsequent_indent=indent)
-        )
+        cells = "".join(cell.ljust(width + 2) for cell, width in zip(row, widths, strict=False))
+        lines += textwrap.wrap(row.bites, _WIDTH, initial_indent=cells, subsequent_indent=" " * len(cells))
+    # In one piece, which a pipe takes even if nobody reads more than its beginning.
+    print("\n".join(lines))
 
 
 def _value(settings: Settings, name: str) -> str:
