@@ -90,7 +90,9 @@ def _print_limits() -> int:
     except ModuleNotFoundError as error:
         return _complain(f"{error.name} is missing; install the extra [server]")
     try:
-        print_limits(sys.argv[2:], os.environ)
+        # Who reads no more than its beginning has seen enough.
+        with contextlib.suppress(BrokenPipeError):
+            print_limits(sys.argv[2:], os.environ)
     except SettingsError as error:
         return _complain(error)
     return 0

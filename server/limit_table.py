@@ -126,7 +126,6 @@ def print_limits(argv: Sequence[str], environ: Mapping[str, str]) -> None:
     for row in rows:
         cells = "".join(cell.ljust(width + 2) for cell, width in zip(row, widths, strict=False))
         lines += textwrap.wrap(row.bites, _WIDTH, initial_indent=cells, subsequent_indent=" " * len(cells))
-    # In one piece, which a pipe takes even if nobody reads more than its beginning.
     print("\n".join(lines))
 
 
