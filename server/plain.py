@@ -11,6 +11,8 @@ from rfc6455 import HandshakeError, Request
 
 # Octets of a body that nobody asked for which are read before the request is refused.
 MAX_UNWANTED_BODY: Final = 64 * 1024
+# What a chunk counts besides its octets: it costs the same work however small it is.
+CHUNK_WEIGHT: Final = 64
 
 
 @final
@@ -40,7 +42,7 @@ class PlainExchange:
                 self.has_ended = self._connection.they_are_waiting_for_100_continue
                 return
             if isinstance(event, h11.Data):
-                self._body_size += len(event.data)
+                self._body_size += len(event.data) + CHUNK_WEIGHT * event.chunk_start
                 if self._body_size > MAX_UNWANTED_BODY:
                     raise HandshakeError(
                         f"Expected at most {MAX_UNWANTED_BODY} octets of body, received more.",

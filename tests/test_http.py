@@ -6,6 +6,7 @@ from collections.abc import Iterator
 import pytest
 
 from server.http import MAX_REFUSED
+from server.plain import CHUNK_WEIGHT, MAX_UNWANTED_BODY
 from tests.conftest import NARROW, Running, Serve, eventually
 from tests.rawclient import ACCEPT, TEXT, Answer, Frame, RawClient, closed, get, said, text, upgrade
 from tests.rawclient import close as close_frame
@@ -389,6 +390,24 @@ async def test_body_over_the_limit_is_refused(fields: list[str], body: bytes, se
         client = await running.connect()
         await client.send(get("/", *fields) + body)
         assert 413 == (await client.answer()).status
+        await client.eof()
+
+
+async def test_small_chunks_count_for_the_work_that_they_make(service: Serve) -> None:
+    most = MAX_UNWANTED_BODY // (1 + CHUNK_WEIGHT)
+    async with service() as running:
+        for chunks, status in ((most, 200), (most + 1, 413)):
+            client = await running.connect()
+            await client.send(get("/", "Transfer-Encoding: chunked") + b"1\r\na\r\n" * chunks + b"0\r\n\r\n")
+            assert status == (await client.answer()).status
+
+
+async def test_trailers_are_held_to_a_size(service: Serve) -> None:
+    async with service() as running:
+        client = await running.connect()
+        trailers = b"".join(b"x-%d: y\r\n" % number for number in range(10_000))
+        await client.send(get("/", "Transfer-Encoding: chunked") + b"0\r\n" + trailers)
+        assert 431 == (await client.answer()).status
         await client.eof()
 
 
