@@ -422,6 +422,20 @@ def test_what_is_no_bytes_is_a_type_error_and_sends_nothing(wrong: bytes) -> Non
     assert [] == connection.data_to_send()
 
 
+@pytest.mark.parametrize(
+    ("code", "reason"), [("1000", ""), (None, ""), (1000, b"x"), (1000, 5), (1000, None)]
+)
+def test_close_of_another_kind_sends_nothing_and_closes_nothing(code: int, reason: str) -> None:
+    # CVE-2026-45736 of ws: a reason of another type sent what stood in memory.
+    connection = connected()
+    # Which of the two it is depends on the build.
+    with pytest.raises((TypeError, AttributeError)):
+        connection.close(code, reason)
+    assert [] == connection.data_to_send()
+    connection.send_text("Hello")
+    assert [(FIN | TEXT, b"Hello")] == sent(connection)
+
+
 @pytest.mark.parametrize("wrong", [5, None, [72, 101]])
 def test_fragment_of_another_kind_is_a_type_error_and_begins_no_message(wrong: bytes) -> None:
     connection = connected()

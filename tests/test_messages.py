@@ -178,6 +178,16 @@ def test_size_of_a_message_may_reach_the_limit(limit: int, kind: int) -> None:
             assert broken or "" == rule(reader, data)
 
 
+@pytest.mark.parametrize("deflate", [None, DEFLATE], ids=["plain", "deflate"])
+def test_size_of_a_text_is_counted_in_octets(deflate: DeflateParameters | None) -> None:
+    # A limit of 200 takes 50 of these code points, and not 200.
+    for text, is_broken in {"\U0001f600" * 50: False, "\U0001f600" * 50 + "a": True}.items():
+        octets = text.encode()
+        data = frame(FIN | TEXT, octets) if deflate is None else frame(FIN | RSV1 | TEXT, deflated(octets))
+        broken = rule(MessageReader(Role.SERVER, deflate, max_message_size=200), data)
+        assert is_broken == (broken in ("message-size", "inflated-size"))
+
+
 @pytest.mark.parametrize("limit", [1, 200, 65536])
 def test_size_of_a_compressed_message_is_that_which_it_inflates_to(limit: int) -> None:
     for length, broken in {limit - 1: "", limit: "", limit + 1: "inflated-size"}.items():

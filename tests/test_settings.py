@@ -221,6 +221,13 @@ def test_words_for_true_and_false(text: str, value: bool) -> None:
     assert value is load(["--compression", text], {}).compression
 
 
+def test_no_limit_is_off_unless_somebody_says_so() -> None:
+    # Daphne's CVE-2026-44545: a limit that has to be asked for protects nobody.
+    off = {row.name for row in fields(Settings) if row.metadata.get("zero") == "off" and row.default == 0}
+    # How many handshakes a second a machine takes, nobody knows but who runs it; an address's are limited.
+    assert {"handshake_rate"} == off
+
+
 def test_settings_cannot_be_changed() -> None:
     with pytest.raises(FrozenInstanceError):
         Settings().port = 1  # type: ignore[misc]  # the refusal is what is tested
