@@ -108,11 +108,11 @@ class Member(asyncio.Protocol):
         for opcode, payload in frames_in(self._received):
             self._hear(opcode, payload)
 
-    def say(self) -> None:
+    def say(self, size: int = SIZE) -> None:
         """Publish something that nobody has said before."""
         self.said += 1
         said = f"{self.name}-{self.said}"
-        self._do(action="message", room=self.room, message=said.ljust(SIZE), ref=said)
+        self._do(action="message", room=self.room, message=said.ljust(size), ref=said)
 
     def _hear(self, opcode: int, payload: bytes) -> None:
         if opcode == PING:

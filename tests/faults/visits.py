@@ -150,7 +150,7 @@ async def echo_compressed(visitor: Visitor) -> None:
     """The same with permessage-deflate."""
     client = await visitor.open("/echo", DEFLATE)
     message = b"".join(visitor.chance.choices((b"some ", b"words ", b"again "), k=500))
-    await client.send(frame(TEXT, _deflate(message), rsv1=True))
+    await client.send(frame(TEXT, deflate(message), rsv1=True))
     received = await client.frame()
     inflated = zlib.decompressobj(-15).decompress(received.payload + b"\x00\x00\xff\xff")
     assert message == (inflated if received.rsv1 else received.payload)
@@ -204,7 +204,7 @@ async def send_half_a_request(visitor: Visitor) -> None:
 
 async def send_half_a_frame(visitor: Visitor) -> None:
     client = await visitor.open(visitor.chance.choice(("/ws", "/echo")), DEFLATE)
-    whole = frame(TEXT, _deflate(b"half of it" * 100), rsv1=True)
+    whole = frame(TEXT, deflate(b"half of it" * 100), rsv1=True)
     await client.send(whole[: visitor.chance.randrange(len(whole))])
     await visitor.wait()
     if visitor.chance.random() < 0.5:
@@ -269,12 +269,12 @@ async def ignore_the_close(visitor: Visitor) -> None:
     await visitor.wait(15)
 
 
-def _deflate(message: bytes) -> bytes:
+def deflate(message: bytes) -> bytes:
     deflater = zlib.compressobj(wbits=-15)
     return (deflater.compress(message) + deflater.flush(zlib.Z_SYNC_FLUSH)).removesuffix(b"\x00\x00\xff\xff")
 
 
-_BOMB: Final = _deflate(bytes(100 * MAX_MESSAGE))
+_BOMB: Final = deflate(bytes(100 * MAX_MESSAGE))
 
 Visit = Callable[[Visitor], Awaitable[None]]
 VISITS: Final[tuple[Visit, ...]] = (
