@@ -41,7 +41,7 @@ from .frames import Frame, FrameParser, encode_frame
 from .handshake import Accepted, ServerHandshake, accept_key, encode_refusal
 from .headers import Headers
 from .masking import NATIVE
-from .messages import Event, MessageReader, encode_message
+from .messages import Event, MessageReader, Readers, encode_message
 from .request import Request, RequestReader
 from .response import Response, ResponseReader
 
@@ -73,6 +73,7 @@ __all__ = [
     "PolicyViolation",
     "Pong",
     "ProtocolError",
+    "Readers",
     "Receiving",
     "Request",
     "RequestReader",

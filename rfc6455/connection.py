@@ -18,9 +18,9 @@ from .codes import CloseCode, Role, may_be_sent
 from .deflate import DeflateParameters, Deflater
 from .errors import ProtocolError, StateError
 from .events import MAX_CONTROL_PAYLOAD, Close, Ping, encode_close
-from .frames import FIN, RSV1, encode_head
+from .frames import FIN, MASK, RSV1, encode_head, find_message, take_message
 from .masking import mask
-from .messages import Event, MessageReader
+from .messages import Event, MessageReader, Readers, not_utf8
 
 _CONTINUATION: Final = 0x0
 _TEXT: Final = 0x1
@@ -28,8 +28,6 @@ _BINARY: Final = 0x2
 _CLOSE: Final = 0x8
 _PING: Final = 0x9
 _PONG: Final = 0xA
-
-_MASK: Final = 0x80
 
 # The heads of short whole messages from a server, ready made: index by length.
 _TEXT_HEADS: Final = [encode_head(FIN | _TEXT, length) for length in range(126)]
@@ -55,7 +53,6 @@ class Receiving(Enum):
 # Found faster than a member of its class, and asked for with every message.
 _SENDING_OPEN: Final = Sending.OPEN
 _RECEIVING_OPEN: Final = Receiving.OPEN
-_RECEIVING_ABORTED: Final = Receiving.ABORTED
 
 
 def _masking_key() -> bytes:
@@ -73,17 +70,22 @@ class Connection:
     is the caller's to do, in its own time: `pong()`, `answer_close()` and `fail()`.
 
     A `deflater` that keeps no context may be shared by connections that agreed on the same window;
-    without one the connection makes its own when it needs it.
+    without one the connection makes its own when it needs it. `readers` are shared by connections of one
+    role that agreed on the same, and bring the limits.
     """
 
     __slots__ = (
         "_auto_reply",
+        "_data",
         "_deflater",
         "_fragment_opcode",
+        "_frames_before",
         "_masking_key",
         "_out",
         "_plain_below",
+        "_position",
         "_reader",
+        "_readers",
         "close_received",
         "close_sent",
         "deflate",
@@ -101,6 +103,7 @@ class Connection:
         max_fragments: int = 4096,
         auto_reply: bool = True,
         deflater: Deflater | None = None,
+        readers: Readers | None = None,
         masking_key: Callable[[], bytes] = _masking_key,
     ) -> None:
         self.role = role
@@ -109,15 +112,23 @@ class Connection:
         self.receiving = Receiving.OPEN
         self.close_sent: Close | None = None
         self.close_received: Close | None = None
-        self._reader = MessageReader(
+        self._readers = readers or Readers(
             role, deflate, max_message_size=max_message_size, max_fragments=max_fragments
         )
+        # There is a reader while something is begun that is no message in one frame; what is received without
+        # one stands here, up to where it was taken.
+        self._reader: MessageReader | None = None
+        self._data = b""
+        self._position = 0
+        # What the reader counts, less what it counted for others.
+        self._frames_before = 0
         self._auto_reply = auto_reply
         self._deflater = deflater
         self._masking_key = masking_key if role is Role.CLIENT else None
         # The type of the message that is being sent in fragments, until its last is out.
         self._fragment_opcode = _CONTINUATION
-        self._out: list[bytes] = []
+        # What is to be sent, if there is anything.
+        self._out: list[bytes] | None = None
         # Octets below which a message has a ready made head: no mask, and nothing gained by compressing.
         self._plain_below = 0
         if role is Role.SERVER:
@@ -128,8 +139,15 @@ class Connection:
     def receive_data(self, data: bytes | bytearray | memoryview) -> None:
         """Take what the peer sent, in any split."""
         # 1.4, 7.1.7: what follows a Close, the peer's or that of a failure, is discarded.
-        if self.receiving is _RECEIVING_OPEN:
+        if self.receiving is not _RECEIVING_OPEN:
+            return
+        if self._reader is not None:
             self._reader.feed(data)
+            return
+        # An int is a TypeError, not that many zeros.
+        fresh = data if isinstance(data, bytes) else bytes(memoryview(data))
+        self._data = self._data[self._position :] + fresh if self._data else fresh
+        self._position = 0
 
     def receive_eof(self) -> None:
         """Note that the peer sends no more. Events that were fed before are still to be taken."""
@@ -141,26 +159,37 @@ class Connection:
 
         Raises ProtocolError, behind all that came before the fault; the connection has then failed.
         """
-        receiving = self.receiving
-        if receiving is not _RECEIVING_OPEN and receiving is not _RECEIVING_ABORTED:
-            return None
+        reader = self._reader
         try:
-            event = self._reader.next_event()
+            if reader is None:
+                data = self._data
+                if not data:
+                    return None
+                message = self._next_message(data)
+                if message is not None:
+                    return message
+                reader = self._take_reader()
+            event = reader.next_event()
         except ProtocolError as error:
             self.receiving = Receiving.FAILED
+            self._discard()
             if self._auto_reply:
                 self.fail(error.close_code, str(error))
             raise
-        if event is None or isinstance(event, str):
+        if isinstance(event, str):
             return event
-        if isinstance(event, Ping):
+        if event is None:
+            if reader.is_at_rest:
+                self._discard()
+                self._readers.give_back(reader)
+        elif isinstance(event, Ping):
             # 5.5.2: a Ping is answered even behind our own Close.
             if self._auto_reply:
                 self.pong(event.payload)
         elif isinstance(event, Close):
             self.close_received = event
             self.receiving = Receiving.CLOSED
-            self._reader.discard()
+            self._discard()
             if self._auto_reply:
                 self.answer_close()
         return event
@@ -168,12 +197,13 @@ class Connection:
     @property
     def frames_received(self) -> int:
         """How many frames have begun, of which one message may take many."""
-        return self._reader.frames_received
+        reader = self._reader
+        return self._frames_before + (0 if reader is None else reader.frames_received)
 
     @property
     def octets_held(self) -> int:
         """How many octets are kept: input that isn't taken yet, and what is here of an unfinished message."""
-        return self._reader.octets_held
+        return len(self._data) if self._reader is None else self._reader.octets_held
 
     @property
     def is_over(self) -> bool:
@@ -191,8 +221,8 @@ class Connection:
     def data_to_send(self) -> list[bytes]:
         """Take what is to be written, as pieces in order."""
         pieces = self._out
-        self._out = []
-        return pieces
+        self._out = None
+        return [] if pieces is None else pieces
 
     def send_text(self, text: str, *, compress: bool | None = None) -> None:
         """Send a text message. Raises UnicodeEncodeError when it has lone surrogates.
@@ -203,8 +233,11 @@ class Connection:
         self._check_free()
         payload = text.encode()
         if len(payload) < self._plain_below and not compress:
-            self._out.append(_TEXT_HEADS[len(payload)])
-            self._out.append(payload)
+            out = self._out
+            if out is None:
+                out = self._out = []
+            out.append(_TEXT_HEADS[len(payload)])
+            out.append(payload)
         else:
             self._send_message(_TEXT, payload, compress)
 
@@ -213,8 +246,11 @@ class Connection:
         self._check_free()
         payload = _as_bytes(payload)
         if len(payload) < self._plain_below and not compress:
-            self._out.append(_BINARY_HEADS[len(payload)])
-            self._out.append(payload)
+            out = self._out
+            if out is None:
+                out = self._out = []
+            out.append(_BINARY_HEADS[len(payload)])
+            out.append(payload)
         else:
             self._send_message(_BINARY, payload, compress)
 
@@ -244,7 +280,7 @@ class Connection:
         self._check_free()
         if window_bits and window_bits != self.shared_window_bits:
             raise StateError("The message is compressed otherwise than this connection agreed.")
-        self._out.append(frames)
+        self._queue(frames)
 
     @property
     def shared_window_bits(self) -> int:
@@ -286,9 +322,42 @@ class Connection:
     def fail(self, code: int, reason: str = "") -> None:
         """Close, and discard whatever still comes (7.1.7)."""
         self.close(code, reason)
-        self._reader.discard()
+        self._discard()
         if self.receiving is not Receiving.CLOSED:
             self.receiving = Receiving.FAILED
+
+    def _next_message(self, data: bytes) -> str | bytes | None:
+        """Return a message that is here whole and in one frame, for which no reader is needed."""
+        first = self._position
+        readers = self._readers
+        start, stop = find_message(data, first, readers.mask_bit, readers.max_message_size)
+        if not stop:
+            return None
+        self._frames_before += 1
+        self._position = stop
+        if stop == len(data):
+            self._data = b""
+            self._position = 0
+        try:
+            return take_message(data, first, start, stop, readers.mask_bit)
+        except UnicodeDecodeError:
+            raise not_utf8() from None
+
+    def _take_reader(self) -> MessageReader:
+        """Let a reader go on with what is here."""
+        reader = self._reader = self._readers.take()
+        self._frames_before -= reader.frames_received
+        reader.feed(self._data[self._position :])
+        self._data = b""
+        self._position = 0
+        return reader
+
+    def _discard(self) -> None:
+        """Keep nothing of what was received but the count."""
+        self._frames_before = self.frames_received
+        self._reader = None
+        self._data = b""
+        self._position = 0
 
     def _check_open(self) -> None:
         if self.sending is not _SENDING_OPEN:
@@ -334,13 +403,18 @@ class Connection:
 
     def _append(self, first: int, payload: bytes) -> None:
         if self._masking_key is None:
-            self._out.append(encode_head(first, len(payload)))
-            self._out.append(payload)
+            self._queue(encode_head(first, len(payload)))
+            self._queue(payload)
             return
         # 5.3: a fresh key for each frame.
         key = self._masking_key()
-        masked = mask(payload, 0, len(payload), key, 0)
-        self._out += encode_head(first, len(payload), _MASK), key, masked
+        self._queue(encode_head(first, len(payload), MASK) + key)
+        self._queue(mask(payload, 0, len(payload), key, 0))
+
+    def _queue(self, piece: bytes) -> None:
+        if self._out is None:
+            self._out = []
+        self._out.append(piece)
 
 
 def _as_bytes(payload: bytes | bytearray | memoryview) -> bytes:

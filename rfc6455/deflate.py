@@ -240,6 +240,11 @@ class Inflater:
         self._tail_owed = False
         self._final_blocks = 0
 
+    @property
+    def is_at_rest(self) -> bool:
+        """Tell that it holds nothing: no message is begun, and no context kept."""
+        return self._zlib is None and not self._tail_owed
+
     def inflate(self, payload: bytes, max_length: int) -> bytes:
         """Decompress a part of a message into at most `max_length` octets.
 

@@ -24,7 +24,7 @@ RSV2: Final = 0x20
 RSV3: Final = 0x10
 _OPCODE: Final = 0x0F
 _CONTROL: Final = 0x08
-_MASK: Final = 0x80
+MASK: Final = 0x80
 _LENGTH: Final = 0x7F
 
 _CONTINUATION: Final = 0x0
@@ -51,6 +51,51 @@ def max_compressed_size(max_message_size: int) -> int:
     Random data grows by 3.9 % at worst (memLevel 1 in a window of 512 octets).
     """
     return max_message_size + max_message_size * 6 // 100 + 1024
+
+
+def find_message(data: bytes, position: int, mask_bit: int, max_message_size: int) -> tuple[int, int]:
+    """Find the payload of the message that begins there, if it is here whole and in one frame, as most are.
+
+    Where it stops is 0 if it isn't, or if anything speaks against it: a FrameParser tells what.
+    """
+    # The hot loop.
+    available = len(data) - position
+    if available < 2:
+        return 0, 0
+    first = data[position]
+    if first != _WHOLE_TEXT and first != _WHOLE_BINARY:
+        return 0, 0
+    # A frame masked by the wrong role looks too long here.
+    length = data[position + 1] ^ mask_bit
+    start = position + 2
+    if length > 125:
+        if length == 126 and available >= 4:
+            length = data[position + 2] << 8 | data[position + 3]
+            start += 2
+            if length < 126:
+                return 0, 0
+        elif length == 127 and available >= 10:
+            length = int.from_bytes(data[position + 2 : position + 10], "big")
+            start += 8
+            if length < 65536:
+                return 0, 0
+        else:
+            return 0, 0
+    if mask_bit:
+        start += 4
+    stop = start + length
+    if stop > len(data) or length > max_message_size:
+        return 0, 0
+    return start, stop
+
+
+def take_message(data: bytes, position: int, start: int, stop: int, mask_bit: int) -> str | bytes:
+    """Make the message that was found there. Raises UnicodeDecodeError."""
+    is_text = data[position] == _WHOLE_TEXT
+    if mask_bit:
+        return frame_text(data, start, stop) if is_text else frame_payload(data, start, stop)
+    payload = data[start:stop]
+    return str(payload, "utf-8") if is_text else payload
 
 
 @final
@@ -96,7 +141,7 @@ class FrameParser:
         max_message_size: int = 1 << 20,
         max_fragments: int = 4096,
     ) -> None:
-        self._mask_bit = _MASK if role is Role.SERVER else 0
+        self._mask_bit = MASK if role is Role.SERVER else 0
         # 5.2: a reserved bit is 0 unless an extension gives it a meaning.
         self._reserved_bits = RSV2 | RSV3 if deflate else RSV1 | RSV2 | RSV3
         self._max_message_size = max_message_size
@@ -107,7 +152,7 @@ class FrameParser:
         self._key = b""
         self._payload: bytearray | None = None
         self.frames_received = 0
-        # False: all that was fed is taken. True says nothing for sure.
+        # False: all that was fed is taken. True says nothing for sure, but when `next_head()` returned False.
         self.has_input = False
         # What is left to the message that is open.
         self.message_open = False
@@ -137,13 +182,6 @@ class FrameParser:
         """How many octets are kept of what was fed."""
         return len(self._data) + (0 if self._payload is None else len(self._payload))
 
-    def discard(self) -> None:
-        """Keep nothing of what was fed: nothing more is taken."""
-        self._data = b""
-        self._position = 0
-        self._payload = None
-        self.has_input = False
-
     def next_frame(self) -> Frame | None:
         """Return the next frame, or None until all of it is here. Raises ProtocolError."""
         if not self.frame_open:
@@ -164,35 +202,10 @@ class FrameParser:
         None says nothing: `next_head()` knows why. Call it only when neither a frame nor a message is
         open. Raises UnicodeDecodeError.
         """
-        # The hot loop.
         data = self._data
-        position = self._position
-        available = len(data) - position
-        if available < 2:
-            return None
-        first = data[position]
-        if first != _WHOLE_TEXT and first != _WHOLE_BINARY:
-            return None
-        # A frame masked by the wrong role looks too long here and takes the long way.
-        length = data[position + 1] ^ self._mask_bit
-        start = position + 2
-        if length > 125:
-            if length == 126 and available >= 4:
-                length = data[position + 2] << 8 | data[position + 3]
-                start += 2
-                if length < 126:
-                    return None
-            elif length == 127 and available >= 10:
-                length = int.from_bytes(data[position + 2 : position + 10], "big")
-                start += 8
-                if length < 65536:
-                    return None
-            else:
-                return None
-        if self._mask_bit:
-            start += 4
-        stop = start + length
-        if stop > len(data) or length > self._max_message_size:
+        first = self._position
+        start, stop = find_message(data, first, self._mask_bit, self._max_message_size)
+        if not stop:
             return None
         self._position = stop
         self.frames_received += 1
@@ -200,10 +213,7 @@ class FrameParser:
             self._data = b""
             self._position = 0
             self.has_input = False
-        if self._mask_bit:
-            return frame_text(data, start, stop) if first == _WHOLE_TEXT else frame_payload(data, start, stop)
-        payload = data[start:stop]
-        return str(payload, "utf-8") if first == _WHOLE_TEXT else payload
+        return take_message(data, first, start, stop, self._mask_bit)
 
     def next_head(self) -> bool:
         """Read a frame's head into the attributes, if all of it is here. Raises ProtocolError."""
@@ -284,7 +294,13 @@ class FrameParser:
         """Wait for more; a long read isn't held while the peer is silent."""
         self._data = self._data[self._position :]
         self._position = 0
+        self.has_input = len(self._data) > 0
         return False
+
+    @property
+    def is_at_rest(self) -> bool:
+        """Tell that nothing is begun: what comes next is read as if it were the first."""
+        return not (self.has_input or self.frame_open or self.message_open)
 
     def _judge(self, first: int, second: int) -> None:
         """Hold a frame's first two octets against the rules."""
@@ -294,7 +310,7 @@ class FrameParser:
         if opcode not in _KNOWN_OPCODES:
             raise ProtocolError(f"Opcode {opcode:#x} is reserved.", rule="opcode", section="5.2")
         # 5.1: a client masks all its frames, a server none.
-        if second & _MASK != self._mask_bit:
+        if second & MASK != self._mask_bit:
             what = "A client's frame must be masked." if self._mask_bit else "A server's frame is masked."
             raise ProtocolError(what, rule="mask", section="5.1")
         if opcode & _CONTROL:
@@ -357,4 +373,4 @@ def encode_frame(
     if masking_key is None:
         return encode_head(first, len(payload)) + payload
     masked = mask(payload, 0, len(payload), masking_key, 0)
-    return encode_head(first, len(payload), _MASK) + masking_key + masked
+    return encode_head(first, len(payload), MASK) + masking_key + masked

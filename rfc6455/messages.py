@@ -7,7 +7,7 @@ from .codes import Role
 from .deflate import DeflateParameters, Deflater, Inflater
 from .errors import InvalidPayload
 from .events import Close, Ping, Pong, parse_close
-from .frames import FIN, RSV1, FrameParser, encode_head
+from .frames import FIN, MASK, RSV1, FrameParser, encode_head
 
 Event = str | bytes | Ping | Pong | Close
 
@@ -16,6 +16,9 @@ _TEXT: Final = 0x1
 _BINARY: Final = 0x2
 _CLOSE: Final = 0x8
 _PING: Final = 0x9
+
+# Readers that are kept for the next connection; between two reads few are needed at a time.
+MAX_SPARE: Final = 64
 
 
 @final
@@ -73,12 +76,10 @@ class MessageReader:
         held = self._frames.octets_held + len(self._control)
         return held if self._message is None else held + len(self._message)
 
-    def discard(self) -> None:
-        """Keep nothing: no event will be asked for any more."""
-        self._frames.discard()
-        self._control = b""
-        self._message = None
-        self._utf8 = None
+    @property
+    def is_at_rest(self) -> bool:
+        """Tell that it holds nothing, so that it may go on with what another peer sends."""
+        return self._frames.is_at_rest and (self._inflater is None or self._inflater.is_at_rest)
 
     def next_event(self) -> Event | None:
         """Return the next message or control frame, or None until more is fed. Raises ProtocolError."""
@@ -89,7 +90,7 @@ class MessageReader:
                     try:
                         message = frames.next_whole_message()
                     except UnicodeDecodeError:
-                        raise _not_utf8() from None
+                        raise not_utf8() from None
                     if message is not None:
                         return message
                 if not frames.next_head():
@@ -148,6 +149,48 @@ class MessageReader:
 
 
 @final
+class Readers:
+    """The readers of connections of one kind: between two messages most hold nothing, and need none.
+
+    For the arguments see MessageReader.
+    """
+
+    __slots__ = ("_deflate", "_max_fragments", "_role", "_spare", "mask_bit", "max_message_size")
+
+    def __init__(
+        self,
+        role: Role,
+        deflate: DeflateParameters | None = None,
+        *,
+        max_message_size: int = 1 << 20,
+        max_fragments: int = 4096,
+    ) -> None:
+        self._role = role
+        self._deflate = deflate
+        self.max_message_size = max_message_size
+        self._max_fragments = max_fragments
+        # For what needs no reader; see find_message().
+        self.mask_bit = MASK if role is Role.SERVER else 0
+        self._spare: list[MessageReader] = []
+
+    def take(self) -> MessageReader:
+        """Return a reader at rest."""
+        if self._spare:
+            return self._spare.pop()
+        return MessageReader(
+            self._role,
+            self._deflate,
+            max_message_size=self.max_message_size,
+            max_fragments=self._max_fragments,
+        )
+
+    def give_back(self, reader: MessageReader) -> None:
+        """Take back a reader that is at rest."""
+        if len(self._spare) < MAX_SPARE:
+            self._spare.append(reader)
+
+
+@final
 class _Utf8Check:
     """Fails at the first octet that no UTF-8 text can have there (8.1), in any split."""
 
@@ -163,18 +206,18 @@ class _Utf8Check:
         try:
             self._decoder.decode(payload)
         except UnicodeDecodeError:
-            raise _not_utf8() from None
+            raise not_utf8() from None
         self._held = self._decoder.getstate()[0]
         # Python waits for a third octet to see that these two begin a surrogate.
         if len(self._held) == 2 and self._held[0] == 0xED and self._held[1] >= 0xA0:
-            raise _not_utf8()
+            raise not_utf8()
 
     def finish(self) -> None:
         if self._held:
-            raise _not_utf8()
+            raise not_utf8()
 
 
-def _not_utf8() -> InvalidPayload:
+def not_utf8() -> InvalidPayload:
     return InvalidPayload("A text message is not UTF-8.", rule="text-utf8", section="8.1")
 
 

@@ -3,6 +3,8 @@
 import os
 import zlib
 from collections.abc import Callable, Iterable
+from contextlib import suppress
+from random import Random
 
 import pytest
 
@@ -11,7 +13,7 @@ from rfc6455.connection import Connection, Receiving, Sending
 from rfc6455.deflate import DeflateOptions, DeflateParameters, Deflater
 from rfc6455.errors import ProtocolError, StateError
 from rfc6455.events import Close, Ping, Pong
-from rfc6455.messages import Event, encode_message
+from rfc6455.messages import MAX_SPARE, Event, Readers, encode_message
 from tests.vectors import (
     BINARY,
     CLOSE,
@@ -630,3 +632,74 @@ def test_nothing_is_held_behind_the_end(is_failure: bool) -> None:
     assert (0, None) == (connection.octets_held, connection.next_event())
     connection.receive_data(b"a" * 100)
     assert (0, None) == (connection.octets_held, connection.next_event())
+
+
+@pytest.mark.parametrize(
+    "deflate", [None, DeflateParameters(True, True, 15, 15), DeflateParameters(False, False, 15, 15)]
+)
+def test_connections_that_share_readers_receive_as_if_each_had_its_own(
+    deflate: DeflateParameters | None,
+) -> None:
+    readers = Readers(Role.SERVER, deflate)
+    alone = [connected(deflate=deflate) for _ in range(5)]
+    sharing = [Connection(Role.SERVER, deflate, readers=readers) for _ in alone]
+    random = Random(7)
+    streams = [
+        frame(FIN | TEXT, b"Hello")
+        + (
+            frame(FIN | RSV1 | BINARY, deflated(b"a" * 200))
+            if deflate is not None
+            else frame(FIN | BINARY, b"a")
+        )
+        + frame(TEXT, b"Hel")
+        + frame(FIN | PING, b"a" * number)
+        + frame(FIN | CONT, b"lo")
+        + frame(FIN | TEXT, b"You")
+        for number in range(5)
+    ]
+    while any(streams):
+        number = random.choice([number for number, stream in enumerate(streams) if stream])
+        size = random.choice([1, 2, 7, 100])
+        piece, streams[number] = streams[number][:size], streams[number][size:]
+        for end in (alone[number], sharing[number]):
+            end.receive_data(piece)
+        while (event := alone[number].next_event()) is not None:
+            assert event == sharing[number].next_event()
+        assert sharing[number].next_event() is None
+        assert alone[number].frames_received == sharing[number].frames_received
+        assert alone[number].octets_held == sharing[number].octets_held
+
+
+def test_one_reader_is_enough_for_connections_between_two_messages() -> None:
+    readers = Readers(Role.SERVER)
+    reader = readers.take()
+    readers.give_back(reader)
+    for _ in range(5):
+        connection = Connection(Role.SERVER, readers=readers)
+        connection.receive_data(frame(FIN | PING) + frame(FIN | TEXT, b"Hello"))
+        assert [Ping(b""), "Hello"] == [connection.next_event() for _ in range(2)]
+        assert connection.next_event() is None
+    assert (reader, 10) == (readers.take(), reader.frames_received)
+
+
+def test_no_reader_is_given_back_with_something_begun() -> None:
+    readers = Readers(Role.SERVER)
+    begun = [b"\x81", frame(TEXT), frame(FIN | TEXT, b"Hello")[:-1], frame(FIN | PING, b"a")[:-1]]
+    for data in (*begun, b"\x83", frame(FIN | CLOSE)):
+        reader = readers.take()
+        readers.give_back(reader)
+        connection = Connection(Role.SERVER, readers=readers)
+        connection.receive_data(data)
+        with suppress(ProtocolError):
+            while connection.next_event() is not None:
+                pass
+        assert readers.take() is not reader
+
+
+def test_no_more_readers_are_kept_than_are_read_at_once() -> None:
+    readers = Readers(Role.SERVER)
+    taken = [readers.take() for _ in range(MAX_SPARE + 1)]
+    for reader in taken:
+        readers.give_back(reader)
+    again = {readers.take() for _ in taken}
+    assert MAX_SPARE == len(again & set(taken))

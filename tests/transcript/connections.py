@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from random import Random
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from rfc6455 import (
     Connection,
@@ -12,6 +12,7 @@ from rfc6455 import (
     FrameParser,
     MessageReader,
     Opcode,
+    Readers,
     Role,
     encode_frame,
     encode_message,
@@ -196,10 +197,13 @@ def conversation(random: Random, number: int) -> list[str]:
     """A connection to which both a peer and an application do whatever they like."""
     role, agreed, limits, octets = setting(random, number)
     can_share = agreed is not None and agreed.local_no_context_takeover and agreed.can_compress
+    options: dict[str, Any] = (
+        {"readers": Readers(role, agreed, **limits)} if random.random() < 0.5 else limits
+    )
     end = Connection(
         role,
         agreed,
-        **limits,
+        **options,
         auto_reply=random.random() < 0.7,
         deflater=Deflater(agreed) if agreed is not None and can_share and random.random() < 0.5 else None,
         masking_key=lambda: random.randbytes(4),
