@@ -198,7 +198,8 @@ class Service:
             max_publications=settings.history_messages,
             max_seconds=settings.history_seconds,
             max_weight=settings.history_bytes,
-            max_total_weight=settings.history_total_bytes,
+            # In a small container the default would be all the memory there is.
+            max_total_weight=min(settings.history_total_bytes, default_budget()),
         )
         hub = Hub(
             fanout,

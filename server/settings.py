@@ -119,7 +119,9 @@ class Settings:
     history_messages: Count = option(100, "Messages kept per room.", zero="none", group="Rooms")
     history_seconds: Seconds = option(300.0, "How long messages, and rooms without members, are kept.")
     history_bytes: Bytes = option(1 * MIB, "What the messages kept in a room take.")
-    history_total_bytes: Bytes = option(256 * MIB, "What those of all rooms take.")
+    history_total_bytes: Bytes = option(
+        256 * MIB, "What those of all rooms take, or a quarter of all memory."
+    )
     presence_interval: Seconds = option(1.0, "Between two tellings of who came and went.")
 
     ping_interval: Seconds = option(30.0, "Between pings to a silent peer.", zero="off", group="Heartbeat")

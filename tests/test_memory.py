@@ -6,7 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from server import memory
 from server.memory import available_memory
+from server.service import Service
+from server.settings import Settings
 
 MIB = 1 << 20
 # Less than any machine has that runs the tests.
@@ -70,3 +73,14 @@ def test_a_limit_of_the_process_itself_holds_too(tmp_path: Path, address_space: 
     limit = available_memory(tmp_path) - 1
     resource.setrlimit(resource.RLIMIT_AS, (limit, address_space))
     assert limit == available_memory(tmp_path)
+
+
+async def test_histories_take_no_more_than_a_quarter_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(memory, "available_memory", lambda: LITTLE)
+    hub = Service(Settings(port=0)).hub
+    kept = 0
+    for number in range(8):
+        hub.publish(None, f"room-{number}", "x" * (MIB - 1000))
+    for room in hub.rooms:
+        kept += room.history.weight
+    assert LITTLE // 8 < kept <= LITTLE // 4
