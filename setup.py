@@ -27,6 +27,7 @@ COMPILED = [
     "rfc6455/request.py",
     "rfc6455/handshake.py",
     "server/json_bounds.py",
+    "server/histogram.py",
     "server/limits.py",
     "server/tick.py",
     "server/traffic.py",

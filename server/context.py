@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol, final
 
 from rfc6455 import DeflateOptions, Request
@@ -15,7 +15,10 @@ from .expiry import Expiries
 from .fanout import Fanout
 from .heartbeat import Heartbeat
 from .hub import Hub
+from .journal import Journal
 from .limits import Admission, HandshakeRates, Limiter
+from .paused import Paused
+from .pauses import Pauses
 from .policy import Policy
 from .session import Dialect
 from .settings import Settings
@@ -96,6 +99,9 @@ class Context:
     endpoints: dict[str, Endpoint]
     connections: dict[Closable, None]
     traffic: Traffic
+    paused: Paused
+    journal: Journal
+    pauses: Pauses = field(default_factory=Pauses)
     stopwatch: Callable[[], float] = time.monotonic
     # Whether new connections are let in, and whether all are about to go.
     is_accepting: bool = True

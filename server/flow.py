@@ -46,10 +46,11 @@ class Backlog:
         "_max_weight",
         "_note_count",
         "_notes",
-        "_oldest",
         "_oldest_counted",
         "_presence",
         "_replies",
+        "missed",
+        "oldest",
         "weight",
     )
 
@@ -62,8 +63,10 @@ class Backlog:
         self._looked_at = 0
         # Of the publications.
         self.weight = 0
+        # Publications that it is not sent any more, since it was paused.
+        self.missed = 0
         # When the oldest was published: of all, and of those that may make the session go.
-        self._oldest = math.inf
+        self.oldest = math.inf
         self._oldest_counted = math.inf
         # Where the newest of each key stands.
         self._latest: dict[tuple[str, str], int] = {}
@@ -115,11 +118,14 @@ class Backlog:
         # What came in this turn too came to one that was behind.
         self.admit(waiting, now)
         self._is_stale = True
-        return without_expired(waiting, now, self._drops)
+        expired = self._drops.expired
+        kept = without_expired(waiting, now, self._drops)
+        self.missed += self._drops.expired - expired
+        return kept
 
     def _add(self, waiting: list[Item], publication: Publication, now: float) -> None:
         if publication.overflow.strategy is Strategy.DROP_NEWEST and (
-            self.weight + publication.weight > self._max_weight or now - self._oldest > self._max_seconds
+            self.weight + publication.weight > self._max_weight or now - self.oldest > self._max_seconds
         ):
             self._drops.newest += 1
             self._miss(waiting, publication.room)
@@ -166,7 +172,7 @@ class Backlog:
             # The newest value is never late, however long its key has waited.
             self._latest[publication.room, publication.key] = place
             return
-        self._oldest = min(self._oldest, publication.published_at)
+        self.oldest = min(self.oldest, publication.published_at)
         if publication.overflow.strategy is not Strategy.DROP_NEWEST:
             self._oldest_counted = min(self._oldest_counted, publication.published_at)
 
@@ -201,6 +207,7 @@ class Backlog:
             if isinstance(item, Publication) and item.overflow.strategy is Strategy.DROP_NEWEST:
                 self.weight -= item.weight
                 self._drops.newest += 1
+                self.missed += 1
                 kept[place] = Missed(item.room, 1)
         waiting[:] = kept
         self._recount(waiting)
@@ -211,7 +218,7 @@ class Backlog:
         self._looked_at = len(waiting)
         self._replies = 0
         self.weight = 0
-        self._oldest = self._oldest_counted = math.inf
+        self.oldest = self._oldest_counted = math.inf
         self._latest = {}
         self._notes = {}
         self._note_count = 0
@@ -223,6 +230,7 @@ class Backlog:
 
     def _miss(self, waiting: list[Item], room: str) -> None:
         """Note at the end that one more of a room is missed."""
+        self.missed += 1
         note = self._notes.get(room)
         if note is None:
             note = Missed(room, 0)

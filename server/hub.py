@@ -78,6 +78,11 @@ class Hub:
             presence_interval=presence_interval,
         )
 
+    @property
+    def history_weight(self) -> int:
+        """How many octets the histories of all rooms hold."""
+        return self._archive.weight
+
     def enter(self, session: Session) -> None:
         """Let a session hear broadcasts and direct messages, and join rooms."""
         self.registry.add(session)

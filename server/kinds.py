@@ -164,3 +164,4 @@ Module = Annotated[
 ]
 Loop = Literal["auto", "uvloop", "asyncio"]
 LogLevel = Literal["debug", "info", "warning", "error"]
+MetricsReaders = Literal["nobody", "loopback", "anyone"]

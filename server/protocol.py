@@ -11,7 +11,7 @@ when its dialect asks: until then Pong and Close are still seen.
 
 import asyncio
 import logging
-from typing import Final, cast, final
+from typing import Final, NamedTuple, cast, final
 
 from rfc6455 import (
     Accepted,
@@ -42,6 +42,21 @@ logger = logging.getLogger(__name__)
 
 # Found faster than a member of its class, and asked for with every message.
 _OPEN: Final = Sending.OPEN
+# Seconds from a Ping from which its Pong is worth a note.
+LATE_PONG: Final = 1.0
+
+
+@final
+class Standing(NamedTuple):
+    """How a session stands, for who looks into it."""
+
+    # Reading: held by our application, or stopped until replies of the session's own are sent.
+    is_held: bool
+    reply_waits: bool
+    is_closing: bool
+    # What others published for it, if that has to wait.
+    backlog: Backlog | None
+    transport: asyncio.Transport
 
 
 @final
@@ -78,6 +93,7 @@ class WebSocketSession:
         "is_alive",
         "is_dirty",
         "is_paused",
+        "opened_at",
         "out",
         "rtt",
         "user",
@@ -102,6 +118,7 @@ class WebSocketSession:
         self.rtt: float | None = None
         self.out: list[Item] = []
         self.is_dirty = False
+        self.opened_at: float = context.clock()
         settings = context.settings
         self._context = context
         # Asked for with every message, and found faster here than through the context.
@@ -180,10 +197,14 @@ class WebSocketSession:
     def pause_writing(self) -> None:
         """Let publications wait from here on."""
         self.is_paused = True
+        self._context.paused.add(self)
+        self._context.journal.note(self.id, "paused: the transport takes no more")
 
     def resume_writing(self) -> None:
         """Send what waits, at the end of this turn."""
         self.is_paused = False
+        self._context.paused.discard(self)
+        self._context.journal.note(self.id, "resumed: the transport takes more")
         # Progress in writing is life: the peer reads.
         self.is_alive = True
         if self._owed_pong is not None:
@@ -281,6 +302,8 @@ class WebSocketSession:
         if self._pinged_at is not None and pong.payload == _ping_payload(self._pinged_at):
             self.rtt = self._context.stopwatch() - self._pinged_at
             self._traffic.round_trips.observe(self.rtt)
+            if self.rtt > LATE_PONG:
+                self._context.journal.note(self.id, f"its pong took {self.rtt:.1f} s")
             self._pinged_at = None
 
     # To the socket.
@@ -337,7 +360,9 @@ class WebSocketSession:
             self._bound_waiting(tick.now)
             return
         # What waits from here on is counted anew.
-        self._backlog = None
+        if self._backlog is not None:
+            self._note_missed(self._backlog)
+            self._backlog = None
         if not self.is_paused:
             self._all_sent()
 
@@ -423,6 +448,7 @@ class WebSocketSession:
                 settings.max_queue_bytes, settings.max_queue_seconds, self._context.hub.drops
             )
         if not self._backlog.admit(self.out, now):
+            self._traffic.too_slow += 1
             self.kick(CloseCode.TRY_AGAIN_LATER, come_back("too slow"))
         traffic = self._traffic
         if traffic.bytes_received + traffic.bytes_sent > traffic.look_at:
@@ -457,6 +483,21 @@ class WebSocketSession:
         else:
             self.kick(CloseCode.TRY_AGAIN_LATER, come_back("the server is short of memory"))
 
+    @property
+    def waiting_bytes(self) -> int:
+        """How many octets the transport holds, and how many of publications are still to be encoded."""
+        written: int = self._transport.get_write_buffer_size()
+        return written + self.octets_waiting()
+
+    def standing(self) -> Standing:
+        """Tell how it stands."""
+        is_closing = self._close_wanted is not None or self._connection.sending is not _OPEN
+        return Standing(self._is_held, self._reply_waits, is_closing, self._backlog, self._transport)
+
+    def _note_missed(self, backlog: Backlog) -> None:
+        if backlog.missed:
+            self._context.journal.note(self.id, f"missed {backlog.missed} publications while it was behind")
+
     # The end.
 
     def close(self, code: int = CloseCode.NORMAL_CLOSURE, reason: str = "") -> None:
@@ -474,6 +515,7 @@ class WebSocketSession:
         if self._is_ended:
             return
         self.out = []
+        self._context.journal.note(self.id, f"closed at once: {code} {reason}")
         self._connection.fail(code, reason)
         self._write()
         self._finish()
@@ -506,6 +548,7 @@ class WebSocketSession:
             return
         logger.info("session %s gave no sign of life", self.id)
         self._traffic.unanswered += 1
+        self._context.journal.note(self.id, "given up: no pong in time")
         self._connection.fail(CloseCode.INTERNAL_ERROR, "no pong in time")
         self._write()
         self.abort()
@@ -521,8 +564,11 @@ class WebSocketSession:
         if self._is_ended:
             return
         self._is_ended = True
+        if self._backlog is not None:
+            self._note_missed(self._backlog)
         self.out = []
         self._backlog = None
+        self._context.paused.discard(self)
         self._context.heartbeat.discard(self)
         self._context.closings.discard(self)
         self._context.expiries.discard(self)

@@ -26,12 +26,15 @@ from .hooks import Hooks
 from .http import HttpProtocol
 from .hub import Hub
 from .identity import UNAUTHORIZED
+from .journal import Journal
 from .json_bounds import JsonBounds
 from .limits import Admission, HandshakeRates, Limiter, Rates, descriptor_limit
 from .listening import BACKLOG, open_sockets
+from .management import Guard, management
 from .memory import default_budget
 from .overflow import OverflowRules
 from .pages import load_pages
+from .paused import Paused
 from .policy import LOOPBACK_NAMES, Policy
 from .protocol import WebSocketSession
 from .refreshing import Refreshing
@@ -81,6 +84,10 @@ class Service:
         self._sweep: asyncio.TimerHandle | None = None
         self._loop = asyncio.get_running_loop()
         self.context = self._make_context()
+        guard = Guard(settings.management_token)
+        if settings.management_token:
+            self.files["management token"] = guard.reload
+        self.context.endpoints.update(management(self.context, guard))
         self._drain = Drain(self.context, settings.drain_delay, settings.drain_timeout)
 
     @property
@@ -106,6 +113,7 @@ class Service:
                 )
             )
             self.addresses.append(listener.getsockname()[:2])
+        self.context.pauses.start()
         self._on_sweep()
 
     def reload(self) -> None:
@@ -150,6 +158,7 @@ class Service:
             server.close()
 
     def _abort_all(self) -> None:
+        self.context.pauses.stop()
         if self._sweep is not None:
             self._sweep.cancel()
         for connection in list(self.context.connections):
@@ -165,9 +174,11 @@ class Service:
 
     def _on_sweep(self) -> None:
         """Look at all that time may end, for all connections at once."""
-        self._sweep = self._loop.call_later(SWEEP, self._on_sweep)
         context = self.context
         now = self._loop.time()
+        if self._sweep is not None:
+            context.pauses.late(now - self._sweep.when(), now)
+        self._sweep = self._loop.call_later(SWEEP, self._on_sweep)
         for deadlines in (context.handshakes, context.closings):
             for entry in deadlines.expired(now):
                 entry.expire()
@@ -175,6 +186,7 @@ class Service:
         context.heartbeat.sweep(now)
         context.hub.sweep(now)
         context.budget.sweep()
+        context.paused.sweep()
 
     def _rooms_dialect(self, hub: Hub, expiries: Expiries) -> Dialect:
         settings = self.settings
@@ -247,6 +259,8 @@ class Service:
             budget=Budget(memory, connections, traffic, archive, hub.drops, self._loop.time),
             connections=connections,
             traffic=traffic,
+            paused=Paused(traffic.waiting_bytes),
+            journal=Journal(self._loop.time),
         )
 
 

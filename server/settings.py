@@ -20,6 +20,7 @@ from .kinds import (
     LogLevel,
     Loop,
     Memory,
+    MetricsReaders,
     Module,
     Origins,
     Path,
@@ -143,10 +144,17 @@ class Settings:
     compression_context_takeover: Switch = option(False, "Keep contexts: smaller messages, more memory.")
     compression_threshold: Bytes = option(128, "Smallest message that is compressed.", zero="compress all")
 
+    log_level: Annotated[LogLevel, one_of(LogLevel)] = option(
+        "info", "Least serious message logged.", group="Seeing"
+    )
+    management_token: Path = option("", "The file of the token that /debug asks for.")
+    metrics_without_token: Annotated[MetricsReaders, one_of(MetricsReaders)] = option(
+        "loopback", "Who may read /metrics without that token."
+    )
+
     app: Module = option("", "Your application, as package.module or package.module:name.", group="Running")
     hook_timeout: Seconds = option(5.0, "What each call of your application may take.")
     loop: Annotated[Loop, one_of(Loop)] = option("auto", "Event loop; auto: uvloop, if any.")
-    log_level: Annotated[LogLevel, one_of(LogLevel)] = option("info", "Least serious message logged.")
     close_timeout: Seconds = option(10.0, "From our Close to the end of the connection.")
     drain_timeout: Seconds = option(25.0, "From SIGTERM to the exit, all in all.")
     drain_delay: Seconds = option(

@@ -7,7 +7,7 @@ from typing import Final, final
 
 from rfc6455 import Close, CloseCode
 
-from .histogram import NETWORK, OCTETS, Histogram
+from .histogram import OCTETS, SECONDS, Histogram
 
 # From here on close codes are anybody's to choose (RFC 6455 7.4.2): a peer could send any of thousands.
 _FREE_CODES: Final = 3000
@@ -31,6 +31,7 @@ class Traffic:
         "requests",
         "round_trips",
         "sessions",
+        "too_slow",
         "turned_away",
         "unanswered",
         "waiting_bytes",
@@ -59,7 +60,9 @@ class Traffic:
         self.pings_sent = 0
         # Sessions that were given up, for no Pong came in time.
         self.unanswered = 0
-        self.round_trips = Histogram(NETWORK)
+        # Sessions that were closed, for too much waited for them or for too long.
+        self.too_slow = 0
+        self.round_trips = Histogram(SECONDS)
         # Octets that wait for a session that is paused.
         self.waiting_bytes = Histogram(OCTETS)
 

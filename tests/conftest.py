@@ -173,6 +173,7 @@ class Census(NamedTuple):
     rooms: int = 0
     members: int = 0
     queued: int = 0
+    paused: int = 0
 
 
 def count_descriptors(process: int | str) -> int:
@@ -204,6 +205,7 @@ def take_census(context: Any = None) -> Census:
         registered=len(context.hub.registry),
         rooms=sum(1 for room in context.hub.rooms if room.members),
         members=len(context.hub.memberships._joined),
+        paused=len(context.paused),
         queued=sum(len(session.out) for session in context.connections if hasattr(session, "out")),
     )
 

@@ -42,14 +42,14 @@ class Link:
 
     def __init__(self) -> None:
         self.namespace = f"half-open-{os.getpid()}"
-        self._near, self._far = f"near{os.getpid()}", f"far{os.getpid()}"
+        self.near, self._far = f"near{os.getpid()}", f"far{os.getpid()}"
 
     def lay(self) -> None:
         ip("netns", "add", self.namespace)
-        ip("link", "add", self._near, "type", "veth", "peer", "name", self._far, "netns", self.namespace)
-        ip("address", "add", f"{HERE}/30", "dev", self._near)
+        ip("link", "add", self.near, "type", "veth", "peer", "name", self._far, "netns", self.namespace)
+        ip("address", "add", f"{HERE}/30", "dev", self.near)
         ip("-n", self.namespace, "address", "add", f"{THERE}/30", "dev", self._far)
-        ip("link", "set", self._near, "up")
+        ip("link", "set", self.near, "up")
         self.set("up")
 
     def set(self, state: str) -> None:
@@ -57,7 +57,7 @@ class Link:
         ip("-n", self.namespace, "link", "set", self._far, state)
 
     def remove(self) -> None:
-        for words in (["link", "del", self._near], ["netns", "del", self.namespace]):
+        for words in (["link", "del", self.near], ["netns", "del", self.namespace]):
             subprocess.run(["ip", *words], capture_output=True)
 
     def connect(self, address: tuple[str, int]) -> socket.socket:
