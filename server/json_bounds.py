@@ -19,30 +19,27 @@ _NO_MARKS: Final = bytes(set(range(256)) - set(b'[]{}:"'))
 class JsonBounds:
     """`max_depth` objects and arrays in each other; `max_keys` names, objects and arrays in all."""
 
-    __slots__ = ("_fine_size", "_max_depth", "_max_keys")
+    __slots__ = ("_few", "_max_depth", "_max_keys")
 
     def __init__(self, max_depth: int = MAX_DEPTH, max_keys: int = MAX_KEYS) -> None:
         self._max_depth = max_depth
         self._max_keys = max_keys
-        # Each object and array takes two characters, and each name more.
-        self._fine_size = 2 * min(max_depth, max_keys)
+        # What can't pass either.
+        self._few = min(max_depth, max_keys)
 
     def check(self, text: str) -> None:
         """Hold a text to the bounds; what isn't JSON is left to the decoder. Raises Refusal."""
-        if len(text) > self._fine_size and self._may_pass(text):
+        # Each object and array takes two characters, and each name more.
+        if len(text) > 2 * self._few and self._may_pass(text):
             self._check_exactly(text)
 
     def _may_pass(self, text: str) -> bool:
-        """Count the brackets in strings too, as far as it matters: to find the next one is cheap."""
-        found = 0
-        for opening in "{[":
-            place = text.find(opening)
-            while place >= 0:
-                found += 1
-                if found > self._max_depth:
-                    return True
-                place = text.find(opening, place + 1)
-        return len(text) > 2 * self._max_keys and found + text.count(":") > self._max_keys
+        """Count marks in strings too, as far as it matters."""
+        few = self._few
+        found = _count(text, "{", few) + _count(text, "[", few)
+        if found > few:
+            return True
+        return len(text) > 2 * self._max_keys and found + _count(text, ":", self._max_keys) > self._max_keys
 
     def _check_exactly(self, text: str) -> None:
         """Count what stands outside of strings."""
@@ -65,3 +62,13 @@ class JsonBounds:
             if depth <= 0:
                 # Here the text ends, or is no JSON.
                 return
+
+
+def _count(text: str, mark: str, most: int) -> int:
+    """Count a mark, up to one too many: to find the next one is cheap where there are few."""
+    found = 0
+    place = text.find(mark)
+    while place >= 0 and found <= most:
+        found += 1
+        place = text.find(mark, place + 1)
+    return found

@@ -222,12 +222,14 @@ class WebSocketSession:
         # What is spent: the allowance is charged when all is taken.
         messages = 0
         octets = received
+        now = 0.0
         frames_before = 0
         held_before = 0
         if connection.deflate is not None:
             held_before = connection.octets_held
         if allowance is not None:
-            allowance.refill(self._context.clock())
+            now = self._context.clock()
+            allowance.refill(now)
             frames_before = connection.frames_received
         while not (self._reply_waits or self._is_held):
             try:
@@ -266,7 +268,7 @@ class WebSocketSession:
                 break
         if allowance is not None:
             frames = connection.frames_received - frames_before
-            self._charge(allowance, messages, frames, octets)
+            self._charge(allowance, now, messages, frames, octets)
         self._is_corked = False
         self._write()
         if connection.deflate is not None:
@@ -276,13 +278,11 @@ class WebSocketSession:
         if connection.is_over:
             self._finish()
 
-    def _charge(self, allowance: Allowance, messages: int, frames: int, octets: int) -> None:
+    def _charge(self, allowance: Allowance, now: float, messages: int, frames: int, octets: int) -> None:
         """Hold a client to its rates; fail one that passed them, and say so in its dialect first."""
         rates = self._context.rates
         assert rates is not None
-        passed = rates.spend(
-            allowance, self.address, self.user, self._context.clock(), messages, frames, octets
-        )
+        passed = rates.spend(allowance, self.address, self.user, now, messages, frames, octets)
         if passed is None or self._connection.is_over:
             return
         if self._connection.sending is _OPEN and self._close_wanted is None:
