@@ -19,7 +19,7 @@ the environment, which overrides the file; BYTES may end in KiB, MiB or GiB.
 Defaults stand in brackets.
 
 `python -m server connect ws://...` is a client for the command line;
-`python -m server limits`, with these options, prints every limit and what it does."""
+`python -m server limits` prints what these options limit, and how."""
 FLAGS: Final = {name: "--" + name.replace("_", "-") for name in OPTIONS}
 VARIABLES: Final = {name: ENVIRONMENT_PREFIX + name.upper() for name in OPTIONS}
 

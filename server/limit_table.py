@@ -130,7 +130,9 @@ def print_limits(argv: Sequence[str], environ: Mapping[str, str]) -> None:
 
 
 def _value(settings: Settings, name: str) -> str:
-    """Show a value as it is given, and a 0 as what it stands for."""
+    """Show a value as it is given, and where another one holds instead, that."""
+    if name == "history_total_bytes":
+        return show_bytes(min(settings.history_total_bytes, default_budget()))
     if getattr(settings, name):
         return settings.show(name)
     if name == "max_connections":
