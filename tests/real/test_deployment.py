@@ -14,7 +14,7 @@ from ..conftest import require
 pytestmark = pytest.mark.real
 
 ROOT: Final = Path(__file__).parents[2]
-UNITS: Final = ("rfc6455-server.service", "rfc6455-server.socket")
+UNITS: Final = ("rfc6455-server@.service", "rfc6455-server@.socket")
 # Of 10, and what of it remains: the host's file system, of which it reads /usr and its own folder; the local
 # socket by which it tells that it is ready; and the clock device that ProtectClock= lets services read.
 EXPOSURE: Final = "0.2"
@@ -47,22 +47,24 @@ def test_gixy_finds_nothing_in_the_configuration_of_nginx() -> None:
     assert (0, 1) == (done.returncode, done.stdout.count("No issues found."))
 
 
-def test_systemd_understands_every_line_of_the_units(tmp_path: Path) -> None:
+@pytest.fixture
+def units(tmp_path: Path) -> list[str]:
+    """The files of one port's units, with a Python that is there."""
     for unit in UNITS:
-        text = (ROOT / "docs" / unit).read_text()
-        (tmp_path / unit).write_text(text.replace("/opt/rfc6455-server/bin/python", sys.executable))
-    done = run(
-        "systemd-analyze", "verify", "--man=no", *(str(tmp_path / unit) for unit in UNITS), package="systemd"
-    )
+        text = (ROOT / "docs" / unit).read_text().replace("/opt/rfc6455-server/bin/python", sys.executable)
+        (tmp_path / unit.replace("@", "@8765")).write_text(text)
+    return [str(path) for path in sorted(tmp_path.iterdir())]
+
+
+def test_systemd_understands_every_line_of_the_units(units: list[str]) -> None:
+    done = run("systemd-analyze", "verify", "--man=no", *units, package="systemd")
     complaints = set(
         re.findall(rf"^(?!.*Unknown key '(?:{'|'.join(SINCE_254)})').+", done.stdout, re.MULTILINE)
     )
     assert (0, set()) == (done.returncode, complaints)
 
 
-def test_exposure_of_the_service_is_as_low_as_it_was() -> None:
-    done = run(
-        "systemd-analyze", "security", "--offline=yes", "docs/rfc6455-server.service", package="systemd"
-    )
+def test_exposure_of_the_service_is_as_low_as_it_was(units: list[str]) -> None:
+    done = run("systemd-analyze", "security", "--offline=yes", units[0], package="systemd")
     assert EXPOSED == re.findall(r"^✗ (\S+)", done.stdout, re.MULTILINE)
     assert [EXPOSURE] == re.findall(r"^→ Overall exposure level .*: (\S+) ", done.stdout, re.MULTILINE)
