@@ -80,6 +80,11 @@ class Hooks:
         except SessionClosed:
             # Nobody is left to be answered.
             pass
+        except asyncio.CancelledError:
+            # Unless it was by `end`, the application has cancelled what its client waits for.
+            if self._running.get(session) is asyncio.current_task():
+                session.kick(1011, "internal error")
+            raise
         except Exception:
             logger.exception("session %s failed", session.id)
             session.kick(1011, "internal error")
@@ -106,7 +111,11 @@ class Hooks:
                 return await call()
         except Refusal:
             raise
-        except Exception:
+        except (Exception, asyncio.CancelledError) as error:
+            task = asyncio.current_task()
+            if isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling():
+                raise
+            # Cancelled was what the hook awaited, which is a failure of its own.
             if limit.expired():
                 logger.warning("a hook took longer than %s s", self._timeout)
                 raise Refusal("timeout", "The application took too long.") from None

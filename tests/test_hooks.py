@@ -71,6 +71,37 @@ async def test_hook_that_fails_is_logged_and_its_session_told(caplog: pytest.Log
     caplog.clear()
 
 
+async def test_hook_that_awaits_what_was_cancelled_has_failed_and_its_session_is_told(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    desk = Desk()
+
+    async def hook() -> None:
+        never = asyncio.create_task(asyncio.sleep(LONG))
+        asyncio.get_running_loop().call_soon(never.cancel)
+        await never
+
+    desk.run(hook)
+    await eventually([("internal_error", "The application failed.")], lambda: desk.outcomes)
+    assert not desk.session.is_held
+    assert "a hook failed" in caplog.text
+    caplog.clear()
+
+
+async def test_session_whose_hook_the_application_cancels_is_closed() -> None:
+    desk = Desk()
+
+    async def hook() -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        task.cancel()
+        await asyncio.sleep(LONG)
+
+    desk.run(hook)
+    await eventually(1011, lambda: desk.session.close_code)
+    assert [] == desk.outcomes
+
+
 async def test_hook_that_hangs_is_cancelled_and_its_session_told() -> None:
     desk = Desk(timeout=0.001)
     ended: list[str] = []
