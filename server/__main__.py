@@ -64,8 +64,10 @@ def main() -> int:
         gc.freeze()
         gc.set_threshold(*_GC_THRESHOLDS)
         await signals.get()
-        _say("stopping: closing all connections, again to stop at once")
         stopping = asyncio.ensure_future(service.stop())
+        # It is to have begun when that is said: nobody comes in behind it.
+        await asyncio.sleep(0)
+        _say("stopping: closing all connections, again to stop at once")
         again = asyncio.ensure_future(signals.get())
         await asyncio.wait([stopping, again], return_when=asyncio.FIRST_COMPLETED)
         service.stop_now()
