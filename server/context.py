@@ -9,6 +9,7 @@ from rfc6455 import DeflateOptions, Request
 
 from .authentication import Authenticator
 from .budget import Budget
+from .codecs import Codecs
 from .deadlines import Deadlines, Expiring
 from .delivery import Deliveries
 from .expiry import Expiries
@@ -89,6 +90,7 @@ class Context:
     policy: Policy
     authenticator: Authenticator | None
     expiries: Expiries
+    codecs: Codecs
     deliveries: Deliveries
     rates: Limiter | None
     handshake_rates: HandshakeRates

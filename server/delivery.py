@@ -4,6 +4,7 @@ from typing import final
 
 from rfc6455 import DeflateParameters, Deflater, encode_message
 
+from .codecs import Codecs
 from .publication import Shared
 from .session import Dialect
 from .tick import Item, Message
@@ -42,27 +43,18 @@ class FrameDelivery:
 
 
 class Deliveries:
-    """Makes each delivery once, and with it the deflater that all its sessions share.
+    """Makes each delivery once.
 
     Sessions that keep a compression context get none: what they are sent is compressed for them alone.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, codecs: Codecs) -> None:
         self._made: dict[tuple[str, int], FrameDelivery] = {}
-        self._deflaters: dict[int, Deflater] = {}
-
-    def deflater(self, parameters: DeflateParameters | None) -> Deflater | None:
-        """Return the deflater for all connections that keep no context and agreed on this window."""
-        if parameters is None or not parameters.local_no_context_takeover:
-            return None
-        deflater = self._deflaters.get(parameters.local_max_window_bits)
-        if deflater is None:
-            deflater = self._deflaters[parameters.local_max_window_bits] = Deflater(parameters)
-        return deflater
+        self._codecs = codecs
 
     def get(self, dialect: Dialect, parameters: DeflateParameters | None) -> FrameDelivery | None:
         """Return the delivery for a session of this dialect and these agreed parameters."""
-        deflater = self.deflater(parameters)
+        deflater = self._codecs.deflater(parameters)
         if parameters is not None and deflater is None:
             return None
         key = dialect.name, 0 if parameters is None else parameters.local_max_window_bits

@@ -50,7 +50,11 @@ class Fanout:
         """Put an item at the end of what is to be sent to each session."""
         dirty = self._dirty
         for session in sessions:
-            session.out.append(item)
+            out = session.out
+            if out is None:
+                session.out = [item]
+            else:
+                out.append(item)
             if not session.is_dirty:
                 session.is_dirty = True
                 dirty.append(session)

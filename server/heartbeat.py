@@ -17,6 +17,8 @@ SWEEP: Final = 0.25
 class Beating(Protocol):
     """What the heartbeat asks of a connection."""
 
+    # The heartbeat's own: the slot that it stands in, -1 for none.
+    seat: int
     # Whether anything came from the peer, or went to it, since the heartbeat last looked.
     is_alive: bool
 
@@ -31,20 +33,19 @@ class Beating(Protocol):
 class Heartbeat:
     """`interval` and `timeout` in seconds; an interval of 0 switches it off."""
 
-    __slots__ = ("_awaited", "_next_seat", "_next_visit", "_slots", "_swept_at", "_where")
+    __slots__ = ("_awaited", "_next_seat", "_next_visit", "_slots", "_swept_at")
 
     def __init__(self, interval: float, timeout: float) -> None:
         self._slots: list[dict[Beating, None]] = [{} for _ in range(max(1, round(interval / 2 / SWEEP)))]
         if interval == 0:
             self._slots = []
-        self._where: dict[Beating, int] = {}
         self._awaited: Deadlines[Beating] = Deadlines(timeout)
         self._next_seat = 0
         self._next_visit = 0
         self._swept_at: float | None = None
 
     def __len__(self) -> int:
-        return len(self._where)
+        return sum(map(len, self._slots))
 
     def add(self, connection: Beating) -> None:
         """Watch over a connection."""
@@ -52,13 +53,13 @@ class Heartbeat:
             return
         self._next_seat = (self._next_seat + 1) % len(self._slots)
         self._slots[self._next_seat][connection] = None
-        self._where[connection] = self._next_seat
+        connection.seat = self._next_seat
 
     def discard(self, connection: Beating) -> None:
         """Watch over it no longer."""
-        slot = self._where.pop(connection, None)
-        if slot is not None:
-            del self._slots[slot][connection]
+        if connection.seat >= 0:
+            del self._slots[connection.seat][connection]
+            connection.seat = -1
             self._awaited.discard(connection)
 
     def sweep(self, now: float) -> None:

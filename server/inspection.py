@@ -64,7 +64,7 @@ class Inspector:
             "ping_rtt_seconds": session.rtt,
             "why": why(session, standing, kernel),
             "queue": {
-                "items": len(session.out),
+                "items": len(session.out or ()),
                 "publication_bytes": session.octets_waiting(),
                 "oldest_seconds": None if oldest == math.inf else round(context.clock() - oldest, 3),
                 "missed": 0 if standing.backlog is None else standing.backlog.missed,

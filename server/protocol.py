@@ -11,6 +11,7 @@ when its dialect asks: until then Pong and Close are still seen.
 
 import asyncio
 import logging
+from sys import intern
 from typing import Final, NamedTuple, cast, final
 
 from rfc6455 import (
@@ -96,6 +97,7 @@ class WebSocketSession:
         "opened_at",
         "out",
         "rtt",
+        "seat",
         "user",
     )
 
@@ -112,14 +114,13 @@ class WebSocketSession:
     ) -> None:
         self.id = id
         self.dialect = dialect
-        self.address = address
+        # One string for all that come from there.
+        self.address = intern(address)
         self.identity = identity
         self.user = None if identity is None else identity.user
         self.rtt: float | None = None
-        self.out: list[Item] = []
-        self.is_dirty = False
+        self.out: list[Item] | None = None
         self.opened_at: float = context.clock()
-        settings = context.settings
         self._context = context
         # Asked for with every message, and found faster here than through the context.
         self._traffic: Traffic = context.traffic
@@ -127,31 +128,37 @@ class WebSocketSession:
         self._connection = Connection(
             Role.SERVER,
             accepted.deflate,
-            max_message_size=settings.max_message_size,
-            max_fragments=settings.max_fragments,
             # Pongs are bounded under back-pressure, and a Close goes behind what is already to be sent.
             auto_reply=False,
-            deflater=context.deliveries.deflater(accepted.deflate),
+            deflater=context.codecs.deflater(accepted.deflate),
+            readers=context.codecs.readers(accepted.deflate),
         )
         self._delivery = context.deliveries.get(dialect, accepted.deflate)
         self._allowance: Allowance | None = None
-        # Whether something came from the peer, or went to it, since the heartbeat last looked.
-        self.is_alive = True
         # When the Ping was sent whose Pong is awaited.
         self._pinged_at: float | None = None
+        # Octets of messages that the transport hasn't been given yet.
+        self._unwritten = 0
+        # While the transport has paused writing what others send waits in `out`.
+        self._backlog: Backlog | None = None
+        self._owed_pong: bytes | None = None
+        self._drain_waiters: list[asyncio.Future[None]] | None = None
+        # How to close once all that waits has gone.
+        self._close_wanted: tuple[int, str] | None = None
+        # Where the heartbeat has it.
+        self.seat = -1
+        # One after the other these take an octet each when compiled.
+        # Whether something came from the peer, or went to it, since the heartbeat last looked.
+        self.is_alive = True
+        # Whether the fan-out has it on its list.
+        self.is_dirty = False
         # Reading: inside the pump one write is gathered; it stops while a reply waits, or is held.
         self._is_corked = False
         self._reply_waits = False
         self._is_held = False
-        # Octets of messages that the transport hasn't been given yet.
-        self._unwritten = 0
-        # Writing: paused by the transport; then what others send waits in `out`.
+        # Writing: paused by the transport.
         self.is_paused = False
-        self._backlog: Backlog | None = None
-        self._owed_pong: bytes | None = None
-        self._drain_waiters: list[asyncio.Future[None]] | None = None
-        # Closing: wanted once all that waits has gone; ended when the session is nobody's any more.
-        self._close_wanted: tuple[int, str] | None = None
+        # The session is nobody's any more.
         self._is_ended = False
 
     def start(self, response: bytes, trailing: bytes) -> None:
@@ -315,6 +322,8 @@ class WebSocketSession:
         if self.out or self.is_paused:
             if isinstance(message, str) and not message.isascii():
                 message.encode()
+            if self.out is None:
+                self.out = []
             self.out.append(message)
             self._traffic.look_at -= len(message)
             if self.is_paused and not self._reply_waits:
@@ -337,27 +346,27 @@ class WebSocketSession:
         """Write what waits in `out`, in batches, until the transport has enough."""
         if self._is_ended:
             # What was still to be done in this turn is nobody's any more.
-            self.out = []
+            self.out = None
             return
         if self._connection.sending is not _OPEN:
             # RFC 6455 5.5.1: behind our Close no message is sent.
-            self.out = []
+            self.out = None
         if not self.out:
             self._write()
         if self._backlog is not None and not self.is_paused:
-            self.out = self._backlog.resume(self.out, tick.now)
+            self.out = self._backlog.resume(self.out or [], tick.now)
         while self.out and not self.is_paused:
             if self._delivery is not None:
                 batch, count = tick.batch(self.out, self._delivery)
                 self._connection.send_encoded(batch, self._delivery.window_bits)
             else:
-                count = self._send_batch(tick.max_batch)
+                count = self._send_batch(self.out, tick.max_batch)
             self._traffic.messages_sent += count
             # A new list: the tick keeps the old one to compare with.
-            self.out = self.out[count:] if count < len(self.out) else []
+            self.out = self.out[count:] if count < len(self.out) else None
             self._write()
         if self.out:
-            self._bound_waiting(tick.now)
+            self._bound_waiting(self.out, tick.now)
             return
         # What waits from here on is counted anew.
         if self._backlog is not None:
@@ -416,10 +425,10 @@ class WebSocketSession:
             self._reply_waits = False
             self._resume()
 
-    def _send_batch(self, max_size: int) -> int:
+    def _send_batch(self, items: list[Item], max_size: int) -> int:
         """Send the first items, compressed for this session alone; return how many."""
         size = 0
-        for count, item in enumerate(self.out, 1):
+        for count, item in enumerate(items, 1):
             message = self.dialect.encode(item) if isinstance(item, Shared) else item
             if message is None:
                 continue
@@ -430,7 +439,7 @@ class WebSocketSession:
             size += len(message)
             if size >= max_size:
                 return count
-        return len(self.out)
+        return len(items)
 
     def _write(self) -> None:
         self._unwritten = 0
@@ -440,14 +449,14 @@ class WebSocketSession:
             self._traffic.bytes_sent += len(data)
             self._transport.write(data)
 
-    def _bound_waiting(self, now: float) -> None:
+    def _bound_waiting(self, waiting: list[Item], now: float) -> None:
         """Drop what may be dropped for a session that is too far behind, or else close it."""
         settings = self._context.settings
         if self._backlog is None:
             self._backlog = Backlog(
                 settings.max_queue_bytes, settings.max_queue_seconds, self._context.hub.drops
             )
-        if not self._backlog.admit(self.out, now):
+        if not self._backlog.admit(waiting, now):
             self._traffic.too_slow += 1
             self.kick(CloseCode.TRY_AGAIN_LATER, come_back("too slow"))
         traffic = self._traffic
@@ -461,8 +470,8 @@ class WebSocketSession:
         held = self._connection.octets_held + self._transport.get_write_buffer_size()
         held += self.dialect.octets_held()
         if self._backlog is not None:
-            return held + self._backlog.octets_of_replies(self.out)
-        for item in self.out:
+            return held + self._backlog.octets_of_replies(self.out or [])
+        for item in self.out or ():
             if not isinstance(item, Shared):
                 held += len(item)
         return held
@@ -473,7 +482,7 @@ class WebSocketSession:
 
     def drop_waiting(self) -> None:
         """Drop of these what may be dropped."""
-        if self._backlog is not None:
+        if self._backlog is not None and self.out is not None:
             self._backlog.drop(self.out)
 
     def evict(self) -> None:
@@ -514,7 +523,7 @@ class WebSocketSession:
         """Close at once: what waits and what still comes is dropped."""
         if self._is_ended:
             return
-        self.out = []
+        self.out = None
         self._context.journal.note(self.id, f"closed at once: {code} {reason}")
         self._connection.fail(code, reason)
         self._write()
@@ -566,7 +575,7 @@ class WebSocketSession:
         self._is_ended = True
         if self._backlog is not None:
             self._note_missed(self._backlog)
-        self.out = []
+        self.out = None
         self._backlog = None
         self._context.paused.discard(self)
         self._context.heartbeat.discard(self)

@@ -10,6 +10,7 @@ from rfc6455 import DeflateOptions
 from .application import Application
 from .authentication import make_authenticator
 from .budget import Budget
+from .codecs import Codecs
 from .context import Closable, Context, Route
 from .deadlines import Deadlines
 from .delivery import Deliveries
@@ -226,6 +227,7 @@ class Service:
         connections: dict[Closable, None] = {}
         memory = settings.memory_budget or default_budget()
         expiries = Expiries(self._loop.time)
+        codecs = Codecs(settings.max_message_size, settings.max_fragments)
         rooms = self._rooms_dialect(hub, expiries)
         echo = EchoDialect()
         of_rooms = Route(lambda: rooms, ("rooms",))
@@ -246,7 +248,8 @@ class Service:
             policy=Policy(_served_hosts(settings), settings.allowed_origins),
             authenticator=self._authenticator,
             expiries=expiries,
-            deliveries=Deliveries(),
+            codecs=codecs,
+            deliveries=Deliveries(codecs),
             rates=_limiter(settings),
             handshake_rates=HandshakeRates(
                 settings.handshake_rate,

@@ -56,7 +56,8 @@ class Session(Protocol):
     identity: Identity | None
     # Seconds from the last answered ping to its pong; None until there was one.
     rtt: float | None
-    out: list[Item]
+    # None until something was published to it.
+    out: list[Item] | None
     # Whether the fan-out has it on its list.
     is_dirty: bool
 

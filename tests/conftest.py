@@ -206,7 +206,7 @@ def take_census(context: Any = None) -> Census:
         rooms=sum(1 for room in context.hub.rooms if room.members),
         members=len(context.hub.memberships._joined),
         paused=len(context.paused),
-        queued=sum(len(session.out) for session in context.connections if hasattr(session, "out")),
+        queued=sum(len(session.out or ()) for session in context.connections if hasattr(session, "out")),
     )
 
 

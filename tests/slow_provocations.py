@@ -149,7 +149,7 @@ async def miss_something_everywhere(clock: Clock, limit: int, size: int) -> str:
     service = serve()
     transport = opened(service)
     transport.pause()
-    session_of(transport).out.extend(Missed(f"room-{number}", 1) for number in range(size))
+    session_of(transport).out = [Missed(f"room-{number}", 1) for number in range(size)]
     service.context.fanout.add(session_of(transport))
     service.context.fanout.flush()
     return seen(transport)

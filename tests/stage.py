@@ -156,7 +156,7 @@ class Carrier:
         self.address = "192.0.2.1"
         self.user = user
         self.identity: Identity | None = None
-        self.out: list[Item] = []
+        self.out: list[Item] | None = None
         self.is_dirty = False
         self.delivery = delivery or FrameDelivery(dialect, None, None)
         self._make_backlog = backlog
@@ -182,13 +182,18 @@ class Carrier:
         return self._heard
 
     @property
+    def waiting(self) -> list[Item]:
+        """What is still to be sent."""
+        return self.out or []
+
+    @property
     def is_paused(self) -> bool:
         return self.room_for <= 0
 
     def deliver(self, tick: Tick) -> None:
         self.delivered_at = tick.now
         if self.backlog is not None and not self.is_paused:
-            self.out = self.backlog.resume(self.out, tick.now)
+            self.out = self.backlog.resume(self.waiting, tick.now)
         while self.out and not self.is_paused:
             octets, count = tick.batch(self.out, self.delivery)
             self.out = self.out[count:]
@@ -205,7 +210,7 @@ class Carrier:
         if self.close_code is not None:
             raise SessionClosed(self.close_code)
         if self.out or self.is_paused:
-            self.out.append(message)
+            self.out = [*self.waiting, message]
         else:
             self._write(self.delivery.encode(message))
 
@@ -216,7 +221,7 @@ class Carrier:
         if self.close_code is not None:
             return
         self.close_code = code
-        self.out = []
+        self.out = None
         self.dialect.disconnected(self, code)
 
     def drained(self) -> None:

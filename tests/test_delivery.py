@@ -6,6 +6,7 @@ from random import Random
 import pytest
 
 from rfc6455 import Connection, DeflateOptions, DeflateParameters, Role, StateError
+from server.codecs import Codecs
 from server.delivery import Deliveries, FrameDelivery
 from server.tick import Message
 from tests.stage import LineDialect, Stage
@@ -22,7 +23,7 @@ def agreed(bits: int = 15, *, keeps_no_context: bool = True) -> DeflateParameter
 
 
 def delivery_for(parameters: DeflateParameters | None) -> FrameDelivery:
-    delivery = Deliveries().get(DIALECT, parameters)
+    delivery = Deliveries(Codecs(1 << 20, 4096)).get(DIALECT, parameters)
     assert delivery is not None
     return delivery
 
@@ -110,13 +111,13 @@ def test_what_is_shared_leans_on_nothing_that_only_some_have_heard() -> None:
 
 
 def test_sessions_of_one_dialect_and_window_share_a_delivery() -> None:
-    deliveries = Deliveries()
+    deliveries = Deliveries(Codecs(1 << 20, 4096))
     assert deliveries.get(DIALECT, None) is deliveries.get(DIALECT, None)
     assert deliveries.get(DIALECT, agreed()) is deliveries.get(DIALECT, agreed())
 
 
 def test_sessions_that_differ_in_either_do_not() -> None:
-    deliveries, other = Deliveries(), LineDialect(Stage().hub)
+    deliveries, other = Deliveries(Codecs(1 << 20, 4096)), LineDialect(Stage().hub)
     other.name = "other"
     made = [
         deliveries.get(dialect, parameters)
@@ -128,17 +129,9 @@ def test_sessions_that_differ_in_either_do_not() -> None:
 
 
 def test_sessions_that_keep_a_context_have_no_delivery() -> None:
-    deliveries = Deliveries()
+    deliveries = Deliveries(Codecs(1 << 20, 4096))
     keeping = agreed(keeps_no_context=False)
     assert deliveries.get(DIALECT, keeping) is None
-    assert deliveries.deflater(keeping) is None
-
-
-def test_deflater_is_shared_by_all_that_agreed_on_a_window() -> None:
-    deliveries = Deliveries()
-    assert deliveries.deflater(None) is None
-    assert deliveries.deflater(agreed(12)) is deliveries.deflater(agreed(12))
-    assert deliveries.deflater(agreed(12)) is not deliveries.deflater(agreed(13))
 
 
 @pytest.mark.parametrize("bits", range(9, 16))

@@ -90,7 +90,7 @@ class SlowReader(RuleBasedStateMachine):
         self.end_turn()
         self.say({"action": "leave", "room": room})
         # While something is on its way it can't know how far it will have come.
-        self.join(room, None if self.reader.out else self.check.since(room))
+        self.join(room, None if self.reader.waiting else self.check.since(room))
 
     @rule(after=st.sampled_from([0, 0, 1]))
     def pause(self, after: int) -> None:
@@ -131,11 +131,11 @@ class SlowReader(RuleBasedStateMachine):
             self.connect()
             self.pause(0)
         elif is_looked_at:
-            waiting = [item for item in self.reader.out if isinstance(item, Publication)]
+            waiting = [item for item in self.reader.waiting if isinstance(item, Publication)]
             assert sum(publication.weight for publication in waiting) <= MAX_WEIGHT
             # Between two answers a key waits once.
             keys: set[str] = set()
-            for item in self.reader.out:
+            for item in self.reader.waiting:
                 if isinstance(item, str):
                     keys.clear()
                 elif isinstance(item, Publication) and item.key is not None:
@@ -173,7 +173,7 @@ class SlowReader(RuleBasedStateMachine):
             self.join(room, self.check.since(room))
 
     def join(self, room: str, since: Json | None) -> None:
-        if room == "cut" and not self.reader.out:
+        if room == "cut" and not self.reader.waiting:
             # What is recovered doesn't count.
             self.counted = []
         self.say({"action": "join", "room": room, "since": since})

@@ -19,6 +19,7 @@ class Peer:
     def __init__(self, world: "World", *, answers: bool = False) -> None:
         self._world = world
         self._answers = answers
+        self.seat = -1
         self.is_alive = True
         self.pinged_at: list[float] = []
         self.given_up_at: list[float] = []

@@ -230,7 +230,7 @@ class HubMachine(RuleBasedStateMachine):
                 or self.stage.now - min((entry.at for entry in waiting), default=math.inf) > MAX_QUEUE_SECONDS
             )
             assert is_slow == (carrier.close_code == 1013)
-            assert carrier.is_paused or not carrier.out
+            assert carrier.is_paused or not carrier.waiting
             self.update_waiting(carrier, list)
         by_id = {carrier.id: carrier for carrier in served}
         for id in self.dialect.ended[already_ended:]:
@@ -240,7 +240,7 @@ class HubMachine(RuleBasedStateMachine):
     def everybody_has_heard_or_will_hear_what_is_expected_and_nothing_else(self) -> None:
         for carrier, client in self.everybody.items():
             waiting = [
-                self.dialect.encode(item) if isinstance(item, Shared) else item for item in carrier.out
+                self.dialect.encode(item) if isinstance(item, Shared) else item for item in carrier.waiting
             ]
             assert [entry.text for entry in client.expected] == carrier.heard + waiting
 

@@ -239,7 +239,7 @@ def test_id_is_forgotten_with_the_history() -> None:
 def diffs(stage: Stage, carrier: Carrier) -> list[dict[Change, list[str]]]:
     """Let the interval pass; return what waits for a session by the ids of members."""
     stage.wait(1.0)
-    found = [item for item in carrier.out if isinstance(item, PresenceDiff)]
+    found = [item for item in carrier.waiting if isinstance(item, PresenceDiff)]
     stage.end_turn()
     return [
         {change: [one.id for one in members] for change, members in diff.changes.items() if members}
@@ -283,9 +283,9 @@ def test_interval_begins_with_the_first_change() -> None:
     stage.hub.memberships.join(hearer, "a", hears_presence=True)
     stage.wait(0.75)
     stage.hub.memberships.join(other, "a")
-    assert [] == hearer.out
+    assert [] == hearer.waiting
     stage.wait(0.25)
-    assert 1 == len(hearer.out)
+    assert 1 == len(hearer.waiting)
 
 
 def test_member_may_say_anew_who_it_is_and_what_it_hears() -> None:

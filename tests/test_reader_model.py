@@ -143,7 +143,7 @@ class Reader:
 
     @property
     def waiting(self) -> list[Publication]:
-        return [item for item in self.session.out if isinstance(item, Publication)]
+        return [item for item in self.session.out or () if isinstance(item, Publication)]
 
 
 class ReaderMachine(RuleBasedStateMachine):
@@ -245,7 +245,7 @@ class ReaderMachine(RuleBasedStateMachine):
                 assert 1013 == reader.close_code
                 reader.come_back()
             elif not reader.session.is_paused:
-                assert [] == reader.session.out
+                assert not reader.session.out
                 self.knows_everything(reader)
 
     @invariant()

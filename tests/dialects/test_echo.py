@@ -53,7 +53,7 @@ def test_what_waits_for_a_paused_session_keeps_its_order() -> None:
         carrier.dialect.receive(carrier, message)
     assert [] == carrier.writes
     stage.resume(carrier)
-    while carrier.out:
+    while carrier.waiting:
         stage.end_turn()
     assert MESSAGES == carrier.heard
 

@@ -618,7 +618,7 @@ def test_what_waits_for_a_reader_does_not_hold_all_of_its_senders_message() -> N
         house.stage.end_turn()
         gc.collect()
         assert references == sys.getrefcount(text)
-    assert 3 == len(house.carol.carrier.out)
+    assert 3 == len(house.carol.carrier.waiting)
 
 
 # Users and names. -------------------------------------------------------------------------------------------
