@@ -26,13 +26,26 @@ from typing import Any, TypeVar, final, get_args
 
 import msgspec
 
+from .authentication import AuthenticateHook
 from .dialects.rooms_schema import Action, Builtin
 from .hub import Hub
+from .identity import Identity
 from .publication import Kind, Publication
 from .refusal import Refusal
+from .rights import Rights
 from .session import Session
 
-__all__ = ["Action", "Application", "Draft", "Kind", "Publication", "Refusal", "Session"]
+__all__ = [
+    "Action",
+    "Application",
+    "Draft",
+    "Identity",
+    "Kind",
+    "Publication",
+    "Refusal",
+    "Rights",
+    "Session",
+]
 
 A = TypeVar("A", bound=Action)
 
@@ -76,6 +89,7 @@ class Application:
         self.hub: Hub
         self.start_hook: ServerHook | None = None
         self.stop_hook: ServerHook | None = None
+        self.authenticate_hook: AuthenticateHook | None = None
         self.connect_hook: SessionHook | None = None
         self.join_hook: RoomHook | None = None
         self.publish_hook: PublishHook | None = None
@@ -91,6 +105,15 @@ class Application:
     def on_stop(self, hook: ServerHook) -> ServerHook:
         """Call when all sessions are over."""
         self.stop_hook = hook
+        return hook
+
+    def authenticate(self, hook: AuthenticateHook) -> AuthenticateHook:
+        """Call with a token that no setting knows, None if there is none, and the request of the handshake.
+
+        The hook returns whose it is, or None for 401; a refusal is 403. When a session shows a newer token
+        there is no request.
+        """
+        self.authenticate_hook = hook
         return hook
 
     def on_connect(self, hook: SessionHook) -> SessionHook:

@@ -1,15 +1,21 @@
 """Authentication: who a client is, told by the token that it shows at the handshake, or later to go on."""
 
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Final, final
 
-from rfc6455 import HandshakeError, ServerHandshake
+from rfc6455 import HandshakeError, Request, ServerHandshake
 
 from .credential import check_token, find_token
 from .http_refusal import RETRY_AFTER, refusal
-from .identity import Identity
+from .identity import Identity, Judged
 from .refusal import Refusal
 from .settings import Settings, SettingsError
 from .token_file import TokenFile
+
+logger = logging.getLogger(__name__)
 
 # What a refusal's code is before the upgrade; any other is an application's own, and forbids.
 _STATUS: Final = {
@@ -22,17 +28,24 @@ _STATUS: Final = {
 }
 _FORBIDDEN: Final = 403
 
+AuthenticateHook = Callable[[str | None, Request | None], Awaitable[Identity | None]]
+
 # Options that mean something only beside others: who gives one doesn't want that everybody comes in.
 _DETAILS: Final = ("auth_cookie", "jwt_audience", "jwt_issuer")
 
 
 @final
 class Authenticator:
-    """Judges tokens by what the settings name. Raises SettingsError."""
+    """Judges tokens by what the settings name, and asks an application about any other. Raises SettingsError.
 
-    __slots__ = ("_cookie", "_jwt", "_tokens")
+    What can be said at once is; else it is to be awaited.
+    """
 
-    def __init__(self, settings: Settings) -> None:
+    __slots__ = ("_cookie", "_hook", "_hook_timeout", "_jwt", "_tokens")
+
+    def __init__(self, settings: Settings, hook: AuthenticateHook | None) -> None:
+        self._hook = hook
+        self._hook_timeout = settings.hook_timeout
         self._cookie = settings.auth_cookie
         self._tokens = TokenFile(settings.auth_tokens) if settings.auth_tokens else None
         self._jwt = None
@@ -42,38 +55,86 @@ class Authenticator:
 
             self._jwt = JwtVerifier(settings)
 
-    def authenticate(self, handshake: ServerHandshake) -> Identity:
-        """Say whose request it is. Raises HandshakeError."""
+    async def start(self) -> None:
+        """Fetch what has to be fetched, before anybody waits for it."""
+        if self._jwt is not None and self._jwt.remote is not None:
+            await self._jwt.remote.fetch()
+
+    def close(self) -> None:
+        """Wait for nothing any more."""
+        if self._jwt is not None and self._jwt.remote is not None:
+            self._jwt.remote.close()
+
+    def authenticate(self, handshake: ServerHandshake) -> Judged:
+        """Say whose request it is. Raises HandshakeError, now or when it is awaited."""
         try:
-            return self._judge(find_token(handshake, self._cookie))
+            judged = self._judge(find_token(handshake, self._cookie), handshake.request)
         except Refusal as refused:
             raise answer_to(refused) from None
+        return judged if isinstance(judged, Identity) else partial(_answered, judged)
 
-    def refresh(self, token: str) -> Identity:
-        """Say whose token it is that a session shows. Raises Refusal."""
+    def refresh(self, token: str) -> Judged:
+        """Say whose token it is that a session shows. Raises Refusal, now or when it is awaited."""
         check_token(token)
-        return self._judge(token)
+        return self._judge(token, None)
 
     def reload(self) -> list[Identity]:
         """Read the file of tokens anew; return whose token is gone. Raises SettingsError."""
         return [] if self._tokens is None else self._tokens.reload()
 
-    def _judge(self, token: str | None) -> Identity:
-        if token is None:
-            raise Refusal("unauthorized", "Expected a token.")
-        identity = self._tokens.find(token) if self._tokens is not None else None
+    def _judge(self, token: str | None, request: Request | None) -> Judged:
+        identity = None
+        if token is not None and self._tokens is not None:
+            identity = self._tokens.find(token)
         if identity is not None:
             return identity
         # 7515 3.1: a JWT has three parts.
-        if self._jwt is not None and token.count(".") == 2:
+        if token is not None and self._jwt is not None and token.count(".") == 2:
             return self._jwt.verify(token)
-        raise Refusal("invalid_token", "The token is not known.")
+        if self._hook is not None:
+            return partial(self._ask, self._hook, token, request)
+        raise _unknown(token)
+
+    async def _ask(self, hook: AuthenticateHook, token: str | None, request: Request | None) -> Identity:
+        limit = asyncio.timeout(self._hook_timeout)
+        try:
+            async with limit:
+                identity = await hook(token, request)
+        except Refusal:
+            raise
+        except Exception as error:
+            if limit.expired():
+                logger.warning("the authenticate hook took longer than %s s", self._hook_timeout)
+                raise Refusal("timeout", "The application took too long.") from None
+            # Its text may be the token, as in the KeyError of a look-up.
+            told = Exception, Exception("(what it says is left out)"), error.__traceback__
+            logger.error("the authenticate hook failed: %s", type(error).__name__, exc_info=told)
+            raise Refusal("internal_error", "The application failed.") from None
+        if identity is None:
+            raise _unknown(token)
+        if not isinstance(identity, Identity):
+            logger.error("the authenticate hook returned no Identity: %s", type(identity).__name__)
+            raise Refusal("internal_error", "The application failed.")
+        return identity
 
 
-def make_authenticator(settings: Settings) -> Authenticator | None:
-    """Make what the settings ask for; None if everybody comes in. Raises SettingsError."""
-    if settings.auth_tokens or settings.jwt_secret or settings.jwt_keys:
-        return Authenticator(settings)
+async def _answered(judge: Callable[[], Awaitable[Identity]]) -> Identity:
+    try:
+        return await judge()
+    except Refusal as refused:
+        raise answer_to(refused) from None
+
+
+def _unknown(token: str | None) -> Refusal:
+    if token is None:
+        return Refusal("unauthorized", "Expected a token.")
+    return Refusal("invalid_token", "The token is not known.")
+
+
+def make_authenticator(settings: Settings, hook: AuthenticateHook | None) -> Authenticator | None:
+    """Make what settings and application ask for; None if everybody comes in. Raises SettingsError."""
+    if settings.auth_tokens or settings.jwt_secret or settings.jwt_keys or hook is not None:
+        return Authenticator(settings, hook)
     for name in _DETAILS:
         if getattr(settings, name):
             raise SettingsError(

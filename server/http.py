@@ -8,13 +8,15 @@ import asyncio
 import logging
 import secrets
 from email.utils import formatdate
+from functools import partial
 from typing import Final, cast, final
 
 from rfc6455 import HandshakeError, Request, RequestReader, ServerHandshake, encode_refusal
 
 from .context import Context, Route
-from .http_refusal import REFUSED, refusal, stopping, too_many, unavailable
+from .http_refusal import REFUSED, RETRY_AFTER, refusal, stopping, too_many, unavailable
 from .identity import Identity
+from .judgement import Judgement
 from .limits import RESERVED_DESCRIPTORS
 from .linger import Linger
 from .pages import PAGE_HEADERS
@@ -48,6 +50,7 @@ class HttpProtocol(asyncio.Protocol):
         "_is_handshake",
         "_is_head",
         "_is_paused",
+        "_judgement",
         "_reader",
         "_received",
         "_transport",
@@ -63,8 +66,9 @@ class HttpProtocol(asyncio.Protocol):
         self._is_ended = False
         # Whether the request in hand is a HEAD, whose answer has no content.
         self._is_head = False
-        # Whether it asks for a WebSocket.
+        # Whether it asks for a WebSocket, and what is awaited for it.
         self._is_handshake = False
+        self._judgement: Judgement | None = None
         # The request that is being read: its octets, and once its head says that it is a plain one, h11.
         self._reader = self._new_reader()
         self._received = bytearray()
@@ -95,6 +99,9 @@ class HttpProtocol(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """Read on in the request."""
         self._context.traffic.look_at -= len(data)
+        if self._judgement is not None:
+            self._judgement.receive(data)
+            return
         try:
             self._receive(data)
         except HandshakeError as error:
@@ -176,13 +183,21 @@ class HttpProtocol(asyncio.Protocol):
         is_secure = self._transport.get_extra_info("sslcontext") is not None
         if not context.policy.admits(handshake.origin, request.host, is_secure=is_secure):
             raise refusal(403, "Pages of this origin may not connect.")
-        identity = None
-        if context.authenticator is not None:
-            identity = context.authenticator.authenticate(handshake)
-        self._open(handshake, route, identity)
+        if context.authenticator is None:
+            self._open(handshake, route, None)
+            return
+        judged = context.authenticator.authenticate(handshake)
+        if isinstance(judged, Identity):
+            self._open(handshake, route, judged)
+            return
+        self._judgement = Judgement(
+            judged, self._transport, partial(self._open, handshake, route), self._refuse
+        )
 
-    def _open(self, handshake: ServerHandshake, route: Route, identity: Identity | None) -> None:
-        """Make the connection a session. Raises HandshakeError."""
+    def _open(
+        self, handshake: ServerHandshake, route: Route, identity: Identity | None, behind: bytes = b""
+    ) -> None:
+        """Make the connection a session; `behind` came after the last read. Raises HandshakeError."""
         context = self._context
         spoken = route.subprotocols
         if identity is not None:
@@ -207,7 +222,7 @@ class HttpProtocol(asyncio.Protocol):
             address=self._address,
             identity=identity,
         )
-        session.start(accepted.response, self._reader.trailing)
+        session.start(accepted.response, self._reader.trailing + behind)
 
     def _answer(self, exchange: PlainExchange) -> None:
         """Write the answer to a plain request. Raises HandshakeError."""
@@ -273,7 +288,9 @@ class HttpProtocol(asyncio.Protocol):
 
     def expire(self) -> None:
         """Wait no longer for the end of a request."""
-        if self._received or self._exchange is not None:
+        if self._judgement is not None:
+            self._refuse(refusal(503, "It could not be found out in time who you are.", RETRY_AFTER))
+        elif self._received or self._exchange is not None:
             self._refuse(refusal(408, "The request did not end in time."))
         elif self._transport.get_write_buffer_size():
             # It had that time to read the last answer.
@@ -304,8 +321,13 @@ class HttpProtocol(asyncio.Protocol):
         Linger(self._transport, self, self._context)
 
     def _leave(self) -> None:
-        self._context.handshakes.discard(self)
+        self._stop_waiting()
         self._context.connections.pop(self, None)
+
+    def _stop_waiting(self) -> None:
+        self._context.handshakes.discard(self)
+        if self._judgement is not None:
+            self._judgement.cancel()
 
     def _new_reader(self) -> RequestReader:
         settings = self._context.settings

@@ -1,7 +1,7 @@
 """Identity: who a client has proved to be, until when, and what it may do."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, final
 
@@ -24,3 +24,7 @@ class Identity:
 
     def __post_init__(self) -> None:
         check_name("user", self.user)
+
+
+# Who it is, or what is to be called and awaited to know it.
+Judged = Identity | Callable[[], Awaitable[Identity]]

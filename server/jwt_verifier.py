@@ -1,10 +1,12 @@
 """JSON Web Tokens (RFC 7519, through PyJWT): who they belong to, until when, and with which rights."""
 
+from functools import partial
 from typing import Any, Final, final
 
 import jwt
 
-from .identity import Identity
+from .identity import Identity, Judged
+from .jwks import RemoteKeys
 from .jwt_keys import Key, choose, load_public_keys, load_secret
 from .refusal import Refusal
 from .rights import EVERYTHING, parse_rights
@@ -33,25 +35,40 @@ class JwtVerifier:
     Raises SettingsError.
     """
 
-    __slots__ = ("_keys", "_settings")
+    __slots__ = ("_algorithms", "_keys", "_settings", "remote")
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._keys: list[Key] = []
         if settings.jwt_secret:
             self._keys.append(load_secret(settings.jwt_secret))
-        if settings.jwt_keys:
+        self.remote: RemoteKeys | None = None
+        if settings.jwt_keys.startswith(("https://", "http://")):
+            self.remote = RemoteKeys(settings.jwt_keys)
+        elif settings.jwt_keys:
             self._keys += load_public_keys(settings.jwt_keys)
+        self._algorithms = [key.algorithm for key in self._keys]
+        if self.remote is not None:
+            self._algorithms += self.remote.algorithms
 
-    def verify(self, token: str) -> Identity:
-        """Say whose token it is. Raises Refusal."""
+    def verify(self, token: str) -> Judged:
+        """Say whose token it is, at once if its key is at hand. Raises Refusal, now or when it is awaited."""
         algorithm, id = _read_header(token)
-        if not any(key.algorithm == algorithm for key in self._keys):
+        if algorithm not in self._algorithms:
             raise _invalid("The token is not signed in a way that is accepted here.")
         key = choose(self._keys, algorithm, id)
+        if key is None and self.remote is not None:
+            key = self.remote.find(algorithm, id)
+            if key is None:
+                return partial(self._identify_later, self.remote, token, algorithm, id)
         if key is None:
             raise _invalid("The token's key is not known.")
-        return self._identify(self._verify(token, key))
+        return self._identify(token, key)
+
+    async def _identify_later(
+        self, remote: RemoteKeys, token: str, algorithm: object, id: object
+    ) -> Identity:
+        return self._identify(token, await remote.fetch_and_find(algorithm, id))
 
     def _verify(self, token: str, key: Key) -> dict[str, Any]:
         settings = self._settings
@@ -76,7 +93,8 @@ class JwtVerifier:
         except (ValueError, TypeError, OverflowError, AttributeError, RecursionError):
             raise _invalid(_UNREADABLE) from None
 
-    def _identify(self, claims: dict[str, Any]) -> Identity:
+    def _identify(self, token: str, key: Key) -> Identity:
+        claims = self._verify(token, key)
         name = self._settings.jwt_user_claim
         user, expiry = claims.get(name), claims.get("exp")
         if not isinstance(user, str):

@@ -33,13 +33,26 @@ class Refreshing:
         self._hooks = hooks
         self._leave_hook = leave_hook
 
-    def refresh(self, session: Session, token: str, then: Callable[[list[str]], None]) -> None:
-        """Judge a token; `then` learns which rooms had to be left. Raises Refusal."""
-        then(self._replace(session, self._authenticator.refresh(token)))
+    def refresh(
+        self,
+        session: Session,
+        token: str,
+        then: Callable[[list[str]], None],
+        refused: Callable[[Refusal], None],
+    ) -> None:
+        """Judge a token, and do one of the two: `then` learns which rooms had to be left."""
+        try:
+            judged = self._authenticator.refresh(token)
+            if isinstance(judged, Identity):
+                then(self._replace(session, _checked(session, judged)))
+                return
+        except Refusal as refusal:
+            refused(refusal)
+            return
+        call = partial(_checked_later, session, judged)
+        self._hooks.run(session, call, lambda identity: then(self._replace(session, identity)), refused)
 
     def _replace(self, session: Session, identity: Identity) -> list[str]:
-        if identity.user != session.user:
-            raise Refusal("forbidden", "The token is another user's.")
         session.identity = identity
         self._expiries.watch(session)
         left = self._memberships.leave_forbidden(session)
@@ -52,6 +65,16 @@ class Refreshing:
     ) -> None:
         for room in left:
             await hook(session, room)
+
+
+def _checked(session: Session, identity: Identity) -> Identity:
+    if identity.user != session.user:
+        raise Refusal("forbidden", "The token is another user's.")
+    return identity
+
+
+async def _checked_later(session: Session, judge: Callable[[], Awaitable[Identity]]) -> Identity:
+    return _checked(session, await judge())
 
 
 def _nothing(_: object) -> None:

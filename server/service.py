@@ -71,7 +71,9 @@ class Service:
         self.tls: ServerTls | None = None
         if settings.tls_certificate or settings.tls_key:
             self.tls = ServerTls(settings.tls_certificate, settings.tls_key)
-        self._authenticator = make_authenticator(settings)
+        self._authenticator = make_authenticator(
+            settings, application.authenticate_hook if application else None
+        )
         # What SIGHUP reads anew.
         self.files: dict[str, Callable[[], None]] = {}
         if self.tls is not None:
@@ -100,6 +102,8 @@ class Service:
         """Listen on every address that the settings mean. Raises ListenError."""
         if self._application is not None and self._application.start_hook is not None:
             await self._application.start_hook()
+        if self._authenticator is not None:
+            await self._authenticator.start()
         settings = self.settings
         tls = self.tls
         for listener in open_sockets(settings):
@@ -166,6 +170,8 @@ class Service:
             connection.abort()
 
     async def _end_application(self) -> None:
+        if self._authenticator is not None:
+            self._authenticator.close()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)

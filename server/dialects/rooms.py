@@ -7,6 +7,7 @@ the same `ref`. The client is sent objects with a `type`. `docs/rooms.md` has th
 import base64
 import math
 import time
+from functools import partial
 from itertools import islice
 from typing import Final, TypeVar, final
 
@@ -232,7 +233,7 @@ class RoomsDialect:
 
         if self._refreshing is None:
             raise Refusal("not_authenticated", "Nobody was asked for a token here.")
-        self._refreshing.refresh(session, action.token, answer)
+        self._refreshing.refresh(session, action.token, answer, partial(self.refused, session, action))
 
     def _ref(self, message: str) -> schema.Ref | UnsetType:
         try:
