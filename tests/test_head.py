@@ -350,9 +350,10 @@ def test_what_is_a_request_here_is_the_same_request_to_h11(data: bytes) -> None:
     event = peer.next_event()
     assert isinstance(event, h11.Request)
     assert (request.method.encode(), request.target.encode()) == (event.method, event.target)
-    assert [(name.lower().encode(), value.encode("latin-1")) for name, value in request.headers] == list(
-        event.headers
-    )
+    # h11 writes a transfer coding in lower case.
+    lowered = {"transfer-encoding": str.lower}
+    fields = [(name.lower(), lowered.get(name.lower(), str)(value)) for name, value in request.headers]
+    assert [(name.encode(), value.encode("latin-1")) for name, value in fields] == list(event.headers)
 
 
 def parsed(data: bytes) -> Request | None:
