@@ -53,7 +53,8 @@ def main() -> int:
 
     async def run() -> None:
         service = Service(settings, application=application)
-        if service.files:
+        # Only where a terminal is closed does the signal mean that; anywhere else the default would end us.
+        if service.files or not os.isatty(0):
             asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, service.reload)
         # Before it is said that we listen: whoever reads that may end us at once.
         signals = _listen_for_signals()

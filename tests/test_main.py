@@ -216,6 +216,15 @@ async def test_second_signal_waits_for_nobody(number: signal.Signals, start_serv
     assert "Traceback" not in server.errors()
 
 
+async def test_hangup_ends_nothing_where_there_is_nothing_to_read_anew(start_server: Start) -> None:
+    server = start_server()
+    client = await server.connect()
+    await client.open("/echo")
+    server.process.send_signal(signal.SIGHUP)
+    await client.send(text("Hello"))
+    assert said("Hello") == await client.frame()
+
+
 async def test_client_that_does_not_answer_the_close_is_given_up(start_server: Start) -> None:
     server = start_server("--drain-timeout", "0.5")
     client = await server.connect()
