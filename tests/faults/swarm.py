@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 import socket
 from collections.abc import Iterator
 from typing import Any, Final, cast, final
@@ -48,6 +49,7 @@ class Member(asyncio.Protocol):
         "log",
         "name",
         "ready",
+        "retry_after",
         "room",
         "said",
         "status",
@@ -63,6 +65,8 @@ class Member(asyncio.Protocol):
         self.log = LogCheck()
         # The status of the answer to its request, as soon as there is one.
         self.status = 0
+        # Seconds to wait, if it says so.
+        self.retry_after = 0
         self.close_code: int | None = None
         self.closed_at: float | None = None
         # Whether the server has ended the connection, one way or the other.
@@ -101,6 +105,8 @@ class Member(asyncio.Protocol):
             if not found:
                 return
             self.status = int(head[9:12])
+            told = re.search(rb"\r\nRetry-After: (\d+)", head)
+            self.retry_after = int(told[1]) if told else 0
             self._received[:] = rest
         if self.status != 101:
             self._settle()

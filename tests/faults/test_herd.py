@@ -1,0 +1,35 @@
+"""All come back at once (`tests/faults/herd.py`), though fewer."""
+
+from collections.abc import Callable
+from typing import Final
+
+from tests.conftest import ServerProcess, eventually
+
+from .census import WATCHED, first_census, take_census
+from .herd import FLAGS, SETTLED, lose, run
+
+CLIENTS: Final = 300
+HOSTILE: Final = 30
+# Handshakes a second, twice that at once.
+RATE: Final = 50
+
+Start = Callable[..., ServerProcess]
+
+
+async def test_all_come_back_no_faster_than_the_server_lets_them(start_server: Start) -> None:
+    killed = start_server(*FLAGS)
+    await lose(killed, CLIENTS)
+    flags = (*FLAGS, f"--handshake-rate={RATE}", f"--port={killed.port}")
+    again = start_server(*flags, python=[*WATCHED])
+    before = first_census(again)
+    outcome = await run(again, clients=CLIENTS, hostile=HOSTILE, first=0.5)
+    assert [] == outcome.problems, outcome
+    assert CLIENTS == len(outcome.back_after) == outcome.attempts["let in"]
+    assert outcome.attempts["answered 503"] > 0, outcome
+    assert max(outcome.back_after) > (CLIENTS - 2 * RATE) / RATE - 1, outcome
+    # All that they tried in vain is gone.
+    everyone = CLIENTS + SETTLED
+    expected = {"handshakes": 0, "connections": everyone, "admitted": everyone, "members": CLIENTS}
+    assert expected == {name: outcome.census[name] for name in expected}
+    await eventually(before, lambda: take_census(again))
+    assert "" == again.errors()
