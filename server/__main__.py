@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import gc
-import logging
 import os
 import select
 import signal
@@ -16,7 +15,7 @@ import rfc6455
 
 from .command import main as connect
 from .configuration import load
-from .printable import PrintableFormatter
+from .logs import start_logging
 from .settings import SettingsError
 from .tls import TlsError
 
@@ -75,9 +74,7 @@ def main() -> int:
         again.cancel()
         await stopping
 
-    handler = logging.StreamHandler()
-    handler.setFormatter(PrintableFormatter("%(levelname)s %(message)s"))
-    logging.basicConfig(level=settings.log_level.upper(), handlers=[handler])
+    start_logging(settings.log_level, settings.log_format)
     bytearray(_LARGEST_BLOCK)
     try:
         with asyncio.Runner(loop_factory=loop_factory) as runner:

@@ -74,7 +74,7 @@ class Fanout:
                 session.deliver(tick)
             except Exception:
                 # One session's fault is not its neighbours'.
-                logger.exception("session %s failed", session.id)
+                logger.exception("session %s failed", session.id, extra={"connection": session.id})
                 session.kick(1011, "internal error")
         if begun is not None:
             self.flushes.observe(perf_counter() - begun)

@@ -9,6 +9,7 @@ import logging
 from collections.abc import Awaitable, Callable
 from typing import TypeVar, final
 
+from .logs import CONNECTION
 from .refusal import Refusal
 from .session import Session, SessionClosed
 
@@ -46,7 +47,7 @@ class Hooks:
         if running is not None:
             running.cancel()
         if running is not None or calls:
-            task = asyncio.create_task(self._end(running, calls), name=f"end of {session.id}")
+            task = asyncio.create_task(self._end(session, running, calls), name=f"end of {session.id}")
             self._farewells.add(task)
             task.add_done_callback(self._farewells.discard)
 
@@ -68,6 +69,7 @@ class Hooks:
         then: Callable[[T], None],
         refused: Callable[[Refusal], None],
     ) -> None:
+        CONNECTION.set(session.id)
         try:
             try:
                 result = await self._call(call)
@@ -93,8 +95,9 @@ class Hooks:
             session.release()
 
     async def _end(
-        self, running: asyncio.Task[None] | None, calls: list[Callable[[], Awaitable[None]]]
+        self, session: Session, running: asyncio.Task[None] | None, calls: list[Callable[[], Awaitable[None]]]
     ) -> None:
+        CONNECTION.set(session.id)
         if running is not None:
             # One that won't be cancelled has had its time.
             await asyncio.wait([running], timeout=self._timeout)

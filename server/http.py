@@ -5,7 +5,6 @@ answered through h11; the next one on the same connection may upgrade.
 """
 
 import asyncio
-import logging
 import secrets
 from email.utils import formatdate
 from functools import partial
@@ -13,8 +12,9 @@ from typing import Final, cast, final
 
 from rfc6455 import HandshakeError, Request, RequestReader, ServerHandshake, encode_refusal
 
+from .access import note_answered, note_opened, note_refused
 from .context import Context, Route
-from .http_refusal import REFUSED, RETRY_AFTER, refusal, stopping, too_many, unavailable
+from .http_refusal import RETRY_AFTER, refusal, stopping, too_many, unavailable
 from .identity import Identity
 from .judgement import Judgement
 from .limits import RESERVED_DESCRIPTORS
@@ -22,9 +22,6 @@ from .linger import Linger
 from .pages import PAGE_HEADERS
 from .plain import PlainExchange
 from .protocol import WebSocketSession
-from .traffic import count
-
-logger = logging.getLogger(__name__)
 
 # 9110 15.6.2: a method that isn't known is not implemented; one that doesn't fit is not allowed (15.5.6).
 _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH"})
@@ -51,6 +48,7 @@ class HttpProtocol(asyncio.Protocol):
         "_is_head",
         "_is_paused",
         "_judgement",
+        "_path",
         "_reader",
         "_received",
         "_transport",
@@ -69,6 +67,7 @@ class HttpProtocol(asyncio.Protocol):
         # Whether it asks for a WebSocket, and what is awaited for it.
         self._is_handshake = False
         self._judgement: Judgement | None = None
+        self._path: str | None = None
         # The request that is being read: its octets, and once its head says that it is a plain one, h11.
         self._reader = self._new_reader()
         self._received = bytearray()
@@ -142,6 +141,7 @@ class HttpProtocol(asyncio.Protocol):
                 request = self._reader.feed(data)
                 if request is None:
                     return
+                self._path = request.path
                 self._is_head = request.method == "HEAD"
                 self._is_handshake = request.upgrades_to("websocket")
                 if self._is_handshake:
@@ -162,6 +162,7 @@ class HttpProtocol(asyncio.Protocol):
 
     def _begin_request(self) -> None:
         self._exchange = None
+        self._path = None
         self._is_handshake = False
         self._received.clear()
         self._reader = self._new_reader()
@@ -211,14 +212,15 @@ class HttpProtocol(asyncio.Protocol):
             subprotocol=next((name for name in handshake.subprotocols if name in spoken), None),
             deflate=context.deflate,
         )
-        self._count(101)
         self._leave()
+        id = secrets.token_urlsafe(9)
+        note_opened(context.traffic, id, self._address, self._path or "", identity)
         session = WebSocketSession(
             context,
             self._transport,
             accepted,
             route.dialect(),
-            id=secrets.token_urlsafe(9),
+            id=id,
             address=self._address,
             identity=identity,
         )
@@ -249,7 +251,7 @@ class HttpProtocol(asyncio.Protocol):
         if context.is_draining:
             # 9112 9.6: this was the last request.
             fields.append(("Connection", "close"))
-        self._count(200)
+        note_answered(context.traffic)
         self._transport.write(exchange.respond(200, fields, page.body))
 
     def _judge_host(self, request: Request) -> None:
@@ -300,18 +302,12 @@ class HttpProtocol(asyncio.Protocol):
 
     def _refuse(self, error: HandshakeError) -> None:
         """Answer with an error, and end the connection so that the answer can be read."""
-        # What a broken rule's text quotes may be a credential; our own refusals quote none.
-        why = error if error.rule == REFUSED else f"{error.rule} ({error.section})"
-        logger.info("refused a request from %s: %d %s", self._address, error.status, why)
-        self._count(error.status)
+        traffic = self._context.traffic
+        note_refused(traffic, self._address, self._path, error, is_handshake=self._is_handshake)
         head, end, content = encode_refusal(error, formatdate(usegmt=True)).partition(b"\r\n\r\n")
         # 9110 9.3.2: the answer to a HEAD has the same head, and nothing behind it.
         self._transport.write(head + end if self._is_head else head + end + content)
         self._finish()
-
-    def _count(self, status: int) -> None:
-        traffic = self._context.traffic
-        count(traffic.handshakes if self._is_handshake else traffic.requests, str(status))
 
     def _finish(self) -> None:
         """Read no further request, and end the connection when the last answer is read."""

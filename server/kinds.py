@@ -164,4 +164,5 @@ Module = Annotated[
 ]
 Loop = Literal["auto", "uvloop", "asyncio"]
 LogLevel = Literal["debug", "info", "warning", "error"]
+LogFormat = Literal["text", "json"]
 MetricsReaders = Literal["nobody", "loopback", "anyone"]

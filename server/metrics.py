@@ -22,6 +22,7 @@ from rfc6455 import Request
 from .context import Context, Page
 from .histogram import Histogram
 from .limits import descriptor_limit
+from .logs import LOSSES
 from .process import Process
 
 PREFIX: Final = "rfc6455_"
@@ -104,6 +105,10 @@ COUNTERS: Final[dict[str, tuple[str, Number]]] = {
     "too_slow_sessions": (
         "Sessions that were closed because too much waited for them, or for too long.",
         lambda context: context.traffic.too_slow,
+    ),
+    "lost_log_records": (
+        "Records of the log that nobody read in time, or that could not be written.",
+        lambda context: LOSSES.records,
     ),
 }
 LABELLED_COUNTERS: Final[dict[str, tuple[str, str, Numbers]]] = {

@@ -2,7 +2,7 @@
 
 import logging
 import unicodedata
-from typing import Any, final
+from typing import Any
 
 
 def printable(text: str) -> str:
@@ -20,7 +20,6 @@ def _is_harmless(character: str) -> bool:
     return character.isprintable() or unicodedata.category(character) == "Zs" or character in "\t\u200c\u200d"
 
 
-@final
 class PrintableFormatter(logging.Formatter):
     """Writes a record so that nothing in it steers a terminal, turns text around or passes for a record."""
 

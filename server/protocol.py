@@ -265,12 +265,13 @@ class WebSocketSession:
                 # A reply to what crossed our Close has nowhere to go.
                 continue
             except ProtocolError as error:
-                logger.info("session %s failed: %s (%s)", self.id, error, error.rule)
+                extra = {"connection": self.id}
+                logger.info("session %s failed: %s (%s)", self.id, error, error.rule, extra=extra)
                 self.deliver(Tick(self._context.clock()))
                 connection.fail(error.close_code, str(error))
                 break
             except Exception:
-                logger.exception("session %s failed", self.id)
+                logger.exception("session %s failed", self.id, extra={"connection": self.id})
                 connection.fail(CloseCode.INTERNAL_ERROR, "internal error")
                 break
         if allowance is not None:
@@ -555,7 +556,7 @@ class WebSocketSession:
         if self._is_held:
             # Who isn't read can't show that he lives; one that is gone will show in the next Ping's write.
             return
-        logger.info("session %s gave no sign of life", self.id)
+        logger.info("session %s gave no sign of life", self.id, extra={"connection": self.id})
         self._traffic.unanswered += 1
         self._context.journal.note(self.id, "given up: no pong in time")
         self._connection.fail(CloseCode.INTERNAL_ERROR, "no pong in time")
@@ -588,7 +589,7 @@ class WebSocketSession:
         try:
             self.dialect.disconnected(self, self._connection.close_code)
         except Exception:
-            logger.exception("session %s failed at its end", self.id)
+            logger.exception("session %s failed at its end", self.id, extra={"connection": self.id})
 
 
 def _ping_payload(time: float) -> bytes:

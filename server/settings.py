@@ -17,6 +17,7 @@ from .kinds import (
     Hosts,
     Keys,
     Kind,
+    LogFormat,
     LogLevel,
     Loop,
     Memory,
@@ -147,6 +148,7 @@ class Settings:
     log_level: Annotated[LogLevel, one_of(LogLevel)] = option(
         "info", "Least serious message logged.", group="Seeing"
     )
+    log_format: Annotated[LogFormat, one_of(LogFormat)] = option("text", "Lines for people, or for programs.")
     management_token: Path = option("", "The file of the token that /debug asks for.")
     metrics_without_token: Annotated[MetricsReaders, one_of(MetricsReaders)] = option(
         "loopback", "Who may read /metrics without that token."

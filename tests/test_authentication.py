@@ -246,7 +246,7 @@ async def test_hangup_reads_the_tokens_anew_and_sends_away_whose_are_gone(
     assert closed(3000, "the token was revoked") == await bob.frame()
     await act(alice, action="ping")
     assert "pong" == (await told(alice))["type"]
-    assert 1 == server.errors().count("INFO the file of tokens was read anew")
+    await eventually(1, lambda: server.errors().count("INFO the file of tokens was read anew"))
     assert ALICE not in server.errors()
     assert BOB not in server.errors()
 

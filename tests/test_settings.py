@@ -91,6 +91,7 @@ OPTIONS = [
     ("compression_context_takeover", False, "TRUE", "true", True),
     ("compression_threshold", 128, "0", "0", 0),
     ("log_level", "info", "debug", '"debug"', "debug"),
+    ("log_format", "text", "json", '"json"', "json"),
     ("management_token", "", "/run/token", '"/run/token"', "/run/token"),
     ("metrics_without_token", "loopback", "nobody", '"nobody"', "nobody"),
     ("app", "", "docs.example_app:app", '"docs.example_app:app"', "docs.example_app:app"),

@@ -8,6 +8,7 @@ from typing import Any, Final, Self, final
 
 from msgspec import Raw
 
+from ..logs import CONNECTION
 from ..publication import Publication, Replay, Shared
 from ..session import Session, SessionClosed
 from ..tick import Message
@@ -145,6 +146,7 @@ class Stream:
             self._waiter.set_result(None)
 
     async def _run(self) -> None:
+        CONNECTION.set(self.session.id)
         try:
             await self._handler(self)
         except SessionClosed:

@@ -1,0 +1,178 @@
+"""Logs: lines on standard error that never keep the event loop waiting, whoever reads them or doesn't.
+
+Records become lines where they arise, and a thread writes them. What it can't write in time, since a pipe is
+full or a disk, is dropped and counted; the log says how much, once it flows again.
+"""
+
+import json
+import logging
+import os
+import select
+import sys
+import threading
+from contextvars import ContextVar
+from datetime import UTC, datetime
+from typing import Any, Final, final
+
+from .printable import PrintableFormatter
+
+# Characters that wait at the most; as many may be on their way.
+MAX_WAITING: Final = 1 << 20
+# Seconds that the end of the process waits for the last lines.
+LAST_CALL: Final = 1.0
+
+# What a record tells besides its message, where it does.
+_FIELDS: Final = ("connection", "address", "user", "status", "path")
+
+
+@final
+class Losses:
+    """How many records of this process were never written."""
+
+    __slots__ = ("records",)
+
+    def __init__(self) -> None:
+        self.records = 0
+
+
+LOSSES: Final = Losses()
+
+# Which connection the coroutines of an application run for: the id of its session.
+CONNECTION: Final[ContextVar[str | None]] = ContextVar("connection", default=None)
+
+
+def start_logging(level: str, form: str) -> None:
+    """Write the records of all loggers to standard error from here on, in text or as JSON."""
+    handler: logging.Handler = logging.NullHandler()
+    # Where the process began without one, the descriptor is somebody else's by now.
+    if sys.stderr is not None:
+        handler = LineHandler(sys.stderr.fileno())
+        handler.setFormatter(JsonFormatter() if form == "json" else TextFormatter())
+    logging.basicConfig(level=level.upper(), handlers=[handler])
+
+
+def rfc3339(time: float) -> str:
+    """Write a time, in UTC."""
+    return datetime.fromtimestamp(time, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+@final
+class TextFormatter(PrintableFormatter):
+    """Writes lines for people."""
+
+    def __init__(self) -> None:
+        super().__init__("%(asctime)s %(levelname)s %(message)s")
+
+    def formatTime(self, record: logging.LogRecord, datefmt: str | None = None) -> str:
+        """Write when it was."""
+        return rfc3339(record.created)
+
+    def formatMessage(self, record: logging.LogRecord) -> str:
+        """Write the line, with the connection that it is about."""
+        line = super().formatMessage(record)
+        connection = getattr(record, "connection", CONNECTION.get())
+        return line if connection is None or connection in line else f"{line} (session {connection})"
+
+
+@final
+class JsonFormatter(logging.Formatter):
+    """Writes an object a line, in ASCII, so that nothing in it is more than a character."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Write the line."""
+        fields: dict[str, Any] = {
+            "time": rfc3339(record.created),
+            "level": record.levelname,
+            "logger": record.name,
+            "message": record.getMessage(),
+            "connection": CONNECTION.get(),
+            **{name: getattr(record, name) for name in _FIELDS if hasattr(record, name)},
+        }
+        if record.exc_info:
+            fields["exception"] = self.formatException(record.exc_info)
+        # The one character of ASCII beyond the printable that JSON leaves as it is.
+        known = {name: value for name, value in fields.items() if value is not None}
+        return json.dumps(known).replace("\x7f", "\\u007f")
+
+
+@final
+class LineHandler(logging.Handler):
+    """Hands lines to a thread that writes them to a descriptor."""
+
+    def __init__(self, descriptor: int) -> None:
+        super().__init__()
+        self.descriptor = descriptor
+        self._lines: list[str] = []
+        # Characters of these.
+        self.waiting = 0
+        self._is_closed = False
+        # Whether there is something to do for the thread.
+        self._wake = threading.Event()
+        self.thread = threading.Thread(target=self._run, name="log", daemon=True)
+        self.thread.start()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Let a record's line wait, if there is room for it."""
+        try:
+            line = self.format(record) + "\n"
+        except Exception:
+            # A record that can't be written must not end what it tells of.
+            self.handleError(record)
+            return
+        if self.waiting + len(line) > MAX_WAITING:
+            LOSSES.records += 1
+            return
+        self._lines.append(line)
+        self.waiting += len(line)
+        self._wake.set()
+
+    def close(self) -> None:
+        """Write what waits, for as long as there is time. Once more does nothing."""
+        self._is_closed = True
+        self._wake.set()
+        self.thread.join(LAST_CALL)
+        super().close()
+
+    def _run(self) -> None:
+        told = LOSSES.records
+        while True:
+            self._wake.wait()
+            self._wake.clear()
+            is_closed = self._is_closed
+            lines, lost = self._take()
+            # All at once: between two writes the thread may have to wait for the interpreter.
+            if lines and not self._write("".join(lines)):
+                LOSSES.records += len(lines)
+            elif lines and lost > told:
+                self._write(self._tell(lost - told))
+                told = lost
+            if is_closed:
+                return
+
+    def _take(self) -> tuple[list[str], int]:
+        """Take what waits, and how many were lost until now: those would have come behind it."""
+        self.acquire()
+        lines, self._lines, self.waiting = self._lines, [], 0
+        lost = LOSSES.records
+        self.release()
+        return lines, lost
+
+    def _tell(self, lost: int) -> str:
+        record = logging.LogRecord(
+            __name__, logging.WARNING, __file__, 0, "%d log records were lost before this", (lost,), None
+        )
+        return self.format(record) + "\n"
+
+    def _write(self, text: str) -> bool:
+        """Write it all; tell whether that could be done."""
+        # What can't be said in UTF-8 is told all the same.
+        unwritten = memoryview(text.encode(errors="backslashreplace"))
+        while unwritten:
+            try:
+                unwritten = unwritten[os.write(self.descriptor, unwritten) :]
+            except BlockingIOError:
+                # Whoever gave us the pipe has made it so for its own sake.
+                select.select([], [self.descriptor], [])
+            except OSError:
+                return False
+        return True
