@@ -272,7 +272,8 @@ class HttpProtocol(asyncio.Protocol):
 
     def octets_held(self) -> int:
         """Count what has come of a request, and the answers that aren't read yet."""
-        return len(self._received) + self._transport.get_write_buffer_size()
+        behind = 0 if self._judgement is None else self._judgement.octets_held()
+        return len(self._received) + behind + self._transport.get_write_buffer_size()
 
     def octets_waiting(self) -> int:
         """Nothing is published to it."""
@@ -312,7 +313,7 @@ class HttpProtocol(asyncio.Protocol):
     def _finish(self) -> None:
         """Read no further request, and end the connection when the last answer is read."""
         self._is_ended = True
-        self._context.handshakes.discard(self)
+        self._stop_waiting()
         self._received.clear()
         Linger(self._transport, self, self._context)
 

@@ -38,6 +38,10 @@ class Judgement:
         if len(self._behind) >= MAX_BEHIND:
             self._transport.pause_reading()
 
+    def octets_held(self) -> int:
+        """Count what was kept."""
+        return len(self._behind)
+
     def cancel(self) -> None:
         """Await it no longer. Once more, or from within, does nothing."""
         if self._task is not asyncio.current_task():

@@ -90,12 +90,12 @@ async def test_what_a_client_sends_too_early_is_bounded(service: Serve) -> None:
         sending = asyncio.create_task(client.send(text("a" * 40 * size)))
         (judged,) = running.context.connections
         judgement = judged._judgement  # type: ignore[attr-defined]
-        await eventually(True, lambda: len(judgement._behind) >= MAX_BEHIND)
+        await eventually(True, lambda: judgement.octets_held() >= MAX_BEHIND)
         kept = len(judgement._behind)
         for _ in range(10):
             await asyncio.sleep(0)
         # One read's worth more, at the most.
-        assert kept == len(judgement._behind) <= MAX_BEHIND + (256 << 10)
+        assert kept == judgement.octets_held() <= MAX_BEHIND + (256 << 10)
         gate.is_open.set()
         assert 101 == (await client.answer()).status
         await sending
@@ -131,7 +131,8 @@ async def test_client_that_goes_ends_the_wait(
 
 async def test_deadline_holds_whatever_the_client_sends(service: Serve) -> None:
     gate = Gate()
-    async with service({"/who": who_am_i}, asking(gate), handshake_timeout=0.5, hook_timeout=3600) as running:
+    times = {"handshake_timeout": 0.5, "hook_timeout": 3600, "close_timeout": 3600}
+    async with service({"/who": who_am_i}, asking(gate), **times) as running:
         client = await knock(running, gate)
 
         async def trickle() -> None:
@@ -141,11 +142,12 @@ async def test_deadline_holds_whatever_the_client_sends(service: Serve) -> None:
 
         sending = asyncio.create_task(trickle())
         answer = await client.answer()
+        # Though the client stays.
+        await eventually(["asked for alice", "cancelled"], lambda: gate.story)
         sending.cancel()
         client.close()
         assert (503, "5") == (answer.status, answer.fields["retry-after"])
         assert b"It could not be found out in time who you are." in answer.body
-        await eventually(["asked for alice", "cancelled"], lambda: gate.story)
 
 
 async def test_hook_has_its_time(service: Serve, caplog: pytest.LogCaptureFixture) -> None:
