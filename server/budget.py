@@ -111,17 +111,19 @@ class Budget:
             # What is closed may publish its last.
             return
         self._is_looking = True
-        self._measure()
-        if self.held > self._mark(_REFUSE):
-            self.is_tight = True
-        elif self.held <= self._mark(_ADMIT):
-            self.is_tight = False
-        if self.held > self._mark(_SHED):
-            self._drop()
-        if self.held > self._mark(_SHED):
-            self._close_longest()
-        self._set_next_look()
-        self._is_looking = False
+        try:
+            self._measure()
+            if self.held > self._mark(_REFUSE):
+                self.is_tight = True
+            elif self.held <= self._mark(_ADMIT):
+                self.is_tight = False
+            if self.held > self._mark(_SHED):
+                self._drop()
+            if self.held > self._mark(_SHED):
+                self._close_longest()
+            self._set_next_look()
+        finally:
+            self._is_looking = False
 
     def sweep(self) -> None:
         """Find out whether a time of want is over."""
