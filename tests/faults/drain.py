@@ -149,13 +149,15 @@ def _read_line(server: ServerProcess) -> str:
     return server.process.stdout.readline()
 
 
-async def run(server: ServerProcess, clients: int, *, signals: int = 1, seed: int = 0) -> Outcome:
+async def run(
+    server: ServerProcess, clients: int, *, signals: int = 1, talk: float = TALK, seed: int = 0
+) -> Outcome:
     """Let them come and talk, send so many signals, and look at how all of them end."""
     loop = asyncio.get_running_loop()
     outcome, crowd = Outcome(), Crowd(clients)
     await crowd.come(server.port)
     talking = asyncio.create_task(_talk(crowd.speakers, random.Random(seed)))
-    await asyncio.sleep(TALK)
+    await asyncio.sleep(talk)
     # What is acknowledged from here on may have been published when a member's Close was sent already.
     acknowledged = {said: at for one in crowd.speakers for said, at in one.acknowledged.items()}
     outcome.acknowledged = len(acknowledged)

@@ -29,7 +29,7 @@ async def test_who_reads_hears_all_that_was_acknowledged_and_then_the_close(star
 
 async def test_second_signal_waits_for_none_of_them(start_server: Start) -> None:
     server = start_server(*FLAGS, "--drain-timeout", str(10 * PATIENCE), "--close-timeout", "100")
-    outcome = await run(server, CLIENTS // 2, signals=2)
+    outcome = await run(server, CLIENTS // 2, signals=2, talk=0.5)
     assert [] == outcome.problems, outcome
     assert 0 == outcome.status, outcome
     assert outcome.ended_after < PATIENCE, outcome

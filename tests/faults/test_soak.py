@@ -6,7 +6,7 @@ from bench.soak import FLAGS, churn
 from tests.conftest import ServerProcess, eventually
 from tests.rawclient import text
 
-from .census import WATCHED, first_census, take_census
+from .census import WATCHED, first_census, take_census, take_lasting_census
 from .visits import VISITS
 
 Start = Callable[..., ServerProcess]
@@ -28,7 +28,7 @@ async def test_census_counts_what_a_connection_holds(start_server: Start) -> Non
 
 
 async def test_churn_and_faults_leave_nothing_behind(start_server: Start) -> None:
-    server = start_server(*FLAGS, "--history-seconds", "10", python=[*WATCHED])
+    server = start_server(*FLAGS, python=[*WATCHED])
     before = first_census(server)
     seen, report = await churn(
         server, clients=40, visitors=64, rate=50.0, lifetime=2.0, seconds=6.0, long_absence=2.0
@@ -36,5 +36,5 @@ async def test_churn_and_faults_leave_nothing_behind(start_server: Start) -> Non
     assert [] == [*report.problems, *seen.problems]
     assert 0 == report.unfinished, report
     assert {visit.__name__ for visit in VISITS} == {*seen.visits}
-    await eventually(before, lambda: take_census(server))
+    await eventually(before, lambda: take_lasting_census(server))
     assert "" == server.errors()
