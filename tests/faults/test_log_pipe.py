@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -105,4 +106,14 @@ def _end(process: subprocess.Popen[bytes]) -> int:
 async def test_start_up_line_that_cannot_be_written_costs_nobody_anything(full: Full) -> None:
     with full() as writing, server(writing, subprocess.DEVNULL) as process:
         await _be_served(port_of(process), process)
+        assert 0 == _end(process)
+
+
+@pytest.mark.parametrize("full", [full_pipe, full_disk])
+async def test_log_that_cannot_be_written_costs_nobody_anything(full: Full) -> None:
+    with full() as writing, server(subprocess.PIPE, writing) as process:
+        assert process.stdout is not None
+        found = re.search(rb"http://127\.0\.0\.1:(\d+)", process.stdout.readline())
+        assert found is not None
+        await _be_served(int(found[1]), process)
         assert 0 == _end(process)
