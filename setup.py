@@ -31,7 +31,11 @@ COMPILED = [
     "server/limits.py",
     "server/tick.py",
     "server/traffic.py",
+    "server/deadlines.py",
+    "server/policy.py",
+    "server/linger.py",
     "server/protocol.py",
+    "server/http.py",
 ]
 
 NATIVE_GROUP = [Extension("rfc6455._masking", ["rfc6455/_masking.c"], extra_compile_args=["-O3"])]

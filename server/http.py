@@ -35,8 +35,11 @@ MAX_REFUSED: Final = RESERVED_DESCRIPTORS // 2
 
 
 @final
-class HttpProtocol(asyncio.Protocol):
-    """A connection from its first octet until it upgrades or ends."""
+class HttpProtocol:
+    """A connection from its first octet until it upgrades or ends.
+
+    An `asyncio.Protocol` by its methods alone.
+    """
 
     __slots__ = (
         "_address",

@@ -6,7 +6,7 @@ read yet (RFC 6455 7.1.1, RFC 9112 9.6). So: half-close, discard what still come
 
 import asyncio
 from contextlib import suppress
-from typing import Final, Protocol, final
+from typing import Final, Protocol, cast, final
 
 from .context import Context
 
@@ -23,8 +23,11 @@ class Owner(Protocol):
 
 
 @final
-class Linger(asyncio.Protocol):
-    """Takes over a transport whose last octets are written, and hands its end back to the owner."""
+class Linger:
+    """Takes over a transport whose last octets are written, and hands its end back to the owner.
+
+    An `asyncio.Protocol` by its methods alone.
+    """
 
     __slots__ = ("_context", "_discardable", "_owner", "_transport")
 
@@ -34,7 +37,7 @@ class Linger(asyncio.Protocol):
         self._context = context
         self._discardable = context.settings.max_message_size + MAX_DISCARDED
         context.closings.add(self, context.clock())
-        transport.set_protocol(self)
+        transport.set_protocol(cast(asyncio.Protocol, self))
         if transport.is_closing():
             return
         transport.resume_reading()

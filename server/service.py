@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Callable, Mapping
-from typing import Final, final
+from typing import Final, cast, final
 
 from rfc6455 import DeflateOptions
 
@@ -109,7 +109,7 @@ class Service:
         for listener in open_sockets(settings):
             self._servers.append(
                 await self._loop.create_server(
-                    lambda: HttpProtocol(self.context),
+                    lambda: cast(asyncio.Protocol, HttpProtocol(self.context)),
                     sock=listener,
                     backlog=BACKLOG,
                     ssl=None if tls is None else tls.context,

@@ -24,7 +24,7 @@ class FakeTransport(asyncio.Transport):
         self.buffered = 0
         self.end = ""
         self._can_write_eof = can_write_eof
-        self.protocol: asyncio.BaseProtocol = HttpProtocol(service.context)
+        self.protocol: asyncio.BaseProtocol = cast(asyncio.BaseProtocol, HttpProtocol(service.context))
         self.protocol.connection_made(self)
 
     # The test's side.
