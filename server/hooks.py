@@ -22,11 +22,13 @@ T = TypeVar("T")
 class Hooks:
     """`timeout` in seconds holds for each call."""
 
-    __slots__ = ("_farewells", "_running", "_timeout")
+    __slots__ = ("_farewells", "_running", "_sizes", "_timeout")
 
     def __init__(self, timeout: float) -> None:
         self._timeout = timeout
         self._running: dict[Session, asyncio.Task[None]] = {}
+        # Octets of the messages that they are about.
+        self._sizes: dict[Session, int] = {}
         self._farewells: set[asyncio.Task[None]] = set()
 
     def run(
@@ -35,15 +37,25 @@ class Hooks:
         call: Callable[[], Awaitable[T]],
         then: Callable[[T], None],
         refused: Callable[[Refusal], None],
+        size: int = 0,
     ) -> None:
-        """Await a call, and do one of the two, unless the session ends before."""
+        """Await a call, and do one of the two, unless the session ends before.
+
+        `size` is how many octets are kept meanwhile.
+        """
         session.hold()
         task = asyncio.create_task(self._run(session, call, then, refused), name=f"hook of {session.id}")
         self._running[session] = task
+        self._sizes[session] = size
+
+    def octets_held(self, session: Session) -> int:
+        """Count what is kept for the call that runs for a session, if one does."""
+        return self._sizes.get(session, 0)
 
     def end(self, session: Session, calls: list[Callable[[], Awaitable[None]]]) -> None:
         """Cancel what runs for a session that ended, and then await these calls one after the other."""
         running = self._running.pop(session, None)
+        self._sizes.pop(session, None)
         if running is not None:
             running.cancel()
         if running is not None or calls:
@@ -92,6 +104,7 @@ class Hooks:
             session.kick(1011, "internal error")
         if self._running.get(session) is asyncio.current_task():
             del self._running[session]
+            del self._sizes[session]
             session.release()
 
     async def _end(

@@ -469,7 +469,7 @@ class WebSocketSession:
     def octets_held(self) -> int:
         """Count an unfinished message, what waits of its own, and what the transport hasn't written."""
         held = self._connection.octets_held + self._transport.get_write_buffer_size()
-        held += self.dialect.octets_held()
+        held += self.dialect.octets_held(self)
         if self._backlog is not None:
             return held + self._backlog.octets_of_replies(self.out or [])
         for item in self.out or ():

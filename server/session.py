@@ -34,8 +34,8 @@ class Dialect(Protocol):
     def refuse(self, session: "Session", code: str, reason: str) -> None:
         """Tell the client which limit it passed, just before it is closed for that."""
 
-    def octets_held(self) -> int:
-        """Count what it keeps of the messages of a session that is its only one; shared it keeps none."""
+    def octets_held(self, session: "Session") -> int:
+        """Count what it keeps of a session's messages while they wait for something."""
 
     def disconnected(self, session: "Session", code: int) -> None:
         """Learn that the session is over, and how it closed (RFC 6455 7.1.5)."""

@@ -9,11 +9,13 @@ from typing import Any, Final, cast
 
 import pytest
 
+from server.application import Application, Draft
 from server.dialects.stream import Stream
 from server.http import HttpProtocol
 from server.overflow import Overflow
 from server.protocol import WebSocketSession
 from server.service import Service
+from server.session import Session
 from server.settings import Settings
 
 from .conftest import NO_RATES, Serve, eventually
@@ -167,6 +169,27 @@ async def test_replies_and_write_buffers_and_messages_for_a_handler_count() -> N
     for task in list(service._tasks):
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
+
+
+async def test_message_that_a_hook_is_asked_about_counts_until_it_is_answered() -> None:
+    application = Application()
+    is_decided = asyncio.Event()
+
+    @application.on_publish
+    async def decide(session: Session, draft: Draft) -> None:
+        await is_decided.wait()
+
+    service = Service(Settings(**NO_RATES), application=application)
+    transport = opened(service, "/ws")
+    published = text(json.dumps({"action": "message", "room": "a", "message": "a" * 50_000}))
+    transport.receive(published)
+    assert 50_000 < session_of(transport).octets_held() < len(published)
+    is_decided.set()
+    await eventually(0, session_of(transport).octets_held)
+    is_decided.clear()
+    transport.receive(published)
+    transport.lose()
+    await eventually({}, lambda: service._hooks._sizes)
 
 
 # Who goes first. --------------------------------------------------------------------------------------------

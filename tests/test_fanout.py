@@ -45,7 +45,7 @@ class Farewell:
     def refuse(self, session: Session, code: str, reason: str) -> None:
         raise NotImplementedError
 
-    def octets_held(self) -> int:
+    def octets_held(self, session: Session) -> int:
         return 0
 
     def disconnected(self, session: Session, code: int) -> None:

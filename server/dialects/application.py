@@ -73,7 +73,7 @@ class ApplicationDialect:
             case schema.SendMessage() | schema.Broadcast() | schema.Direct() if application.publish_hook:
                 call = partial(self._ask_to_publish, session, action, application.publish_hook)
             case _ if type(action) in application.actions:
-                self._handle(session, action)
+                self._handle(session, action, len(message))
                 return
             case _:
                 self._rooms.perform(session, action)
@@ -83,6 +83,7 @@ class ApplicationDialect:
             call,
             lambda _: self._rooms.perform(session, action),
             partial(self._rooms.refused, session, action),
+            len(message),
         )
 
     def encode(self, item: Shared) -> Message | None:
@@ -93,9 +94,9 @@ class ApplicationDialect:
         """Say which limit was passed."""
         self._rooms.refuse(session, code, reason)
 
-    def octets_held(self) -> int:
-        """Nothing is kept."""
-        return 0
+    def octets_held(self, session: Session) -> int:
+        """Count the message that a hook is asked about."""
+        return self._hooks.octets_held(session)
 
     def disconnected(self, session: Session, code: int) -> None:
         """Leave the hub, and tell the application of each room and of the end."""
@@ -125,7 +126,7 @@ class ApplicationDialect:
             # It is done; there is nothing left to say.
             self._hooks.run(session, call, lambda _: None, lambda _: None)
 
-    def _handle(self, session: Session, action: schema.Action) -> None:
+    def _handle(self, session: Session, action: schema.Action, size: int) -> None:
         def answer(result: object) -> None:
             if result is None:
                 self._rooms.acknowledge(session, action, schema.Ack())
@@ -134,7 +135,7 @@ class ApplicationDialect:
             self._rooms.answer(session, schema.Result(action=tag, result=result), action.ref)
 
         call = partial(self._application.actions[type(action)], session, action)
-        self._hooks.run(session, call, answer, partial(self._rooms.refused, session, action))
+        self._hooks.run(session, call, answer, partial(self._rooms.refused, session, action), size)
 
 
 def _fit(reason: str) -> str:

@@ -27,7 +27,7 @@ class EchoDialect:
     def refuse(self, session: Session, code: str, reason: str) -> None:
         """Leave it to the Close, which says the same."""
 
-    def octets_held(self) -> int:
+    def octets_held(self, session: Session) -> int:
         """Nothing is kept."""
         return 0
 

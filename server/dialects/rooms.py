@@ -117,7 +117,7 @@ class RoomsDialect:
         """Say which limit was passed."""
         self.answer(session, schema.Error(code=code, message=reason))
 
-    def octets_held(self) -> int:
+    def octets_held(self, session: Session) -> int:
         """Nothing is kept."""
         return 0
 

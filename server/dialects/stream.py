@@ -132,7 +132,7 @@ class Stream:
     def refuse(self, session: Session, code: str, reason: str) -> None:
         """Leave it to the Close, which says the same."""
 
-    def octets_held(self) -> int:
+    def octets_held(self, session: Session) -> int:
         """Count what waits for the handler."""
         return self._waiting_size
 
