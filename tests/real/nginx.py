@@ -4,20 +4,17 @@ import os
 import re
 import shutil
 import socket
-import ssl
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final, final
+from typing import Final
 
-from ..conftest import ServerProcess, require
-from ..rawserver import write_certificate
+from ..conftest import require
+from .site import PATIENCE, Site, read_document, run_servers, substitute
 
 # Where users other than root don't look.
 _NGINX: Final = shutil.which("nginx", path=f"{os.environ.get('PATH', os.defpath)}:/usr/sbin")
-_DOCUMENT: Final = Path(__file__).parents[2] / "docs" / "nginx.conf"
-_PATIENCE: Final = 20
 
 # What stands around a file of /etc/nginx/conf.d, with nothing of the machine's own.
 _AROUND: Final = """\
@@ -38,41 +35,12 @@ http {{
 """
 
 
-@final
-class Site:
-    """Servers and the nginx before them."""
-
-    def __init__(self, servers: list[ServerProcess], port: int, folder: Path) -> None:
-        self.servers = servers
-        self.server = servers[0]
-        self.port = port
-        self.certificate = write_certificate(folder)
-        self.access_log = folder / "access.log"
-        self.ssl = ssl.create_default_context(cafile=self.certificate)
-
-    def uri(self, path: str) -> str:
-        return f"wss://localhost:{self.port}{path}"
-
-
-def _substitute(text: str, values: dict[str, str]) -> str:
-    """Put in what is the user's own to put in; each is there."""
-    for placeholder, value in values.items():
-        assert placeholder in text
-        text = text.replace(placeholder, value)
-    return text
-
-
 @contextmanager
 def behind_nginx(folder: Path, *flags: str, servers: int = 1) -> Iterator[Site]:
-    """Run both, servers as the file's comment tells and with these flags; nginx complains of nothing."""
+    """Run both; nginx complains of nothing."""
     require(_NGINX, "needs nginx")
-    document = _substitute(_DOCUMENT.read_text(), {"chat.example.com": "localhost"})
-    command = re.search(r"^#   python -m server (.*)$", document, re.MULTILINE)
-    assert command is not None
-    running: list[ServerProcess] = []
-    try:
-        for number in range(servers):
-            running.append(ServerProcess([*command[1].split(), *flags], folder / f"server-{number}.log"))
+    document = read_document("nginx.conf")
+    with run_servers(document, folder, flags, servers) as running:
         with socket.create_server(("127.0.0.1", 0)) as listening:
             site = Site(running, listening.getsockname()[1], folder)
             (folder / "site.conf").write_text(_settle(document, site, folder))
@@ -81,14 +49,9 @@ def behind_nginx(folder: Path, *flags: str, servers: int = 1) -> Iterator[Site]:
             yield site
         finally:
             process.terminate()
-            status = process.wait(_PATIENCE)
+            status = process.wait(PATIENCE)
         assert 0 == status
         assert [] == _complaints(folder)
-        for server in running:
-            server.stop()
-    finally:
-        for server in running:
-            server.kill()
 
 
 def _settle(document: str, site: Site, folder: Path) -> str:
@@ -104,7 +67,7 @@ def _settle(document: str, site: Site, folder: Path) -> str:
         line = f"    server {name};\n"
         there = f"    server 127.0.0.1:{site.servers[number].port};\n" if number < len(site.servers) else ""
         places[line] = there
-    return _substitute(document, places)
+    return substitute(document, places)
 
 
 def _complaints(folder: Path) -> list[str]:

@@ -19,7 +19,8 @@ from server.command.running import Exit
 
 from ..conftest import clean_environment, require
 from ..rawclient import upgrade
-from .nginx import Site, behind_nginx
+from .nginx import behind_nginx
+from .site import Site
 from .tls_clients import Open, open_ours, open_websockets, open_ws
 
 pytestmark = pytest.mark.real

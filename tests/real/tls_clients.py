@@ -15,8 +15,8 @@ from websockets.asyncio.client import ClientConnection as TheirConnection
 
 from server.client import ClientConnection, Message, connect
 
-from .nginx import Site
 from .node import node_with_ws
+from .site import Site
 
 _SCRIPT: Final = str(Path(__file__).with_name("tls_client.mjs"))
 # More than the longest message takes as a line.

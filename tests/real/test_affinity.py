@@ -1,4 +1,4 @@
-"""Several servers behind nginx: which of them a client comes to, by docs/nginx.conf."""
+"""Several servers behind nginx or HAProxy: which of them a client comes to."""
 
 import asyncio
 import re
@@ -13,12 +13,16 @@ import pytest
 
 from ..conftest import eventually
 from ..rawclient import get, text, upgrade
-from .nginx import Site, behind_nginx
+from .haproxy import behind_haproxy
+from .nginx import behind_nginx
+from .site import Site
 
 pytestmark = pytest.mark.real
 
 CLIENTS: Final = 12
 SERVERS: Final = 3
+PROXIES: Final = {"nginx": behind_nginx, "haproxy": behind_haproxy}
+each_proxy = pytest.mark.parametrize("proxy", PROXIES)
 MARKS: Final = count()
 
 
@@ -52,7 +56,7 @@ KEYS: Final = (by_parameter, by_cookie, by_sockjs_session, by_address)
 
 @final
 class Client:
-    """One client's requests through nginx, marked so that its log tells which server answered."""
+    """One client's requests, marked so that the proxy's log tells which server answered."""
 
     def __init__(self, site: Site, ask: Ask) -> None:
         self._site = site
@@ -93,9 +97,9 @@ class Client:
         )
 
 
-@pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    with behind_nginx(tmp_path_factory.mktemp("nginx"), servers=SERVERS) as running:
+@pytest.fixture(scope="module", params=PROXIES)
+def site(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    with PROXIES[request.param](tmp_path_factory.mktemp("site"), servers=SERVERS) as running:
         yield running
 
 
@@ -131,8 +135,9 @@ async def test_no_query_stands_in_the_access_log(site: Site) -> None:
     assert [] == re.findall(r"\?|secret|room-", log)
 
 
-async def test_death_of_a_server_moves_its_own_clients_and_nobody_else(tmp_path: Path) -> None:
-    with behind_nginx(tmp_path, servers=SERVERS) as site:
+@each_proxy
+async def test_death_of_a_server_moves_its_own_clients_and_nobody_else(tmp_path: Path, proxy: str) -> None:
+    with PROXIES[proxy](tmp_path, servers=SERVERS) as site:
         clients = [Client(site, by_parameter(number)) for number in range(2 * CLIENTS)]
         before = await asyncio.gather(*(client.home() for client in clients))
         opened = await asyncio.gather(*(client.open() for client in clients))
