@@ -35,6 +35,7 @@ COMPILED = [
     "server/policy.py",
     "server/linger.py",
     "server/protocol.py",
+    "server/upgrade.py",
     "server/http.py",
 ]
 

@@ -14,7 +14,7 @@ from rfc6455 import HandshakeError, Request, RequestReader, ServerHandshake, enc
 
 from .access import note_answered, note_opened, note_refused
 from .context import Context, Route
-from .http_refusal import RETRY_AFTER, refusal, stopping, too_many, unavailable
+from .http_refusal import RETRY_AFTER, refusal, stopping, unavailable
 from .identity import Identity
 from .judgement import Judgement
 from .limits import RESERVED_DESCRIPTORS
@@ -22,6 +22,7 @@ from .linger import Linger
 from .pages import PAGE_HEADERS
 from .plain import PlainExchange
 from .protocol import WebSocketSession
+from .upgrade import accept, judge, judge_host
 
 # 9110 15.6.2: a method that isn't known is not implemented; one that doesn't fit is not allowed (15.5.6).
 _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH"})
@@ -174,19 +175,8 @@ class HttpProtocol:
     def _upgrade(self, request: Request) -> None:
         """Judge a request for a WebSocket. Raises HandshakeError."""
         context = self._context
-        passed = context.handshake_rates.admit(self._address, context.clock())
-        if passed == "address":
-            raise too_many("from your address")
-        if passed is not None or not context.budget.admits():
-            raise unavailable()
-        self._judge_host(request)
-        route = context.routes.get(request.path)
-        if route is None:
-            raise refusal(404, f"There is no WebSocket at {request.path[:64]}.")
-        handshake = ServerHandshake(request)
         is_secure = self._transport.get_extra_info("sslcontext") is not None
-        if not context.policy.admits(handshake.origin, request.host, is_secure=is_secure):
-            raise refusal(403, "Pages of this origin may not connect.")
+        handshake, route = judge(context, request, self._address, is_secure=is_secure)
         if context.authenticator is None:
             self._open(handshake, route, None)
             return
@@ -203,18 +193,7 @@ class HttpProtocol:
     ) -> None:
         """Make the connection a session; `behind` came after the last read. Raises HandshakeError."""
         context = self._context
-        spoken = route.subprotocols
-        if identity is not None:
-            if not context.handshake_rates.admit_user(identity.user, context.clock()):
-                raise too_many("by your user")
-            # Every path answers to this one, for a browser whose offer holds a token and is to get an answer.
-            spoken = *spoken, "bearer"
-        if context.is_draining:
-            raise stopping()
-        accepted = handshake.accept(
-            subprotocol=next((name for name in handshake.subprotocols if name in spoken), None),
-            deflate=context.deflate,
-        )
+        accepted = accept(context, handshake, route, identity)
         self._leave()
         id = secrets.token_urlsafe(9)
         note_opened(context.traffic, id, self._address, self._path or "", identity)
@@ -234,7 +213,7 @@ class HttpProtocol:
         context = self._context
         request = exchange.request
         if request.path not in _PROBED:
-            self._judge_host(request)
+            judge_host(context, request)
         if request.method not in _METHODS:
             raise refusal(501, "This method is not known here.")
         path = request.path
@@ -256,11 +235,6 @@ class HttpProtocol:
             fields.append(("Connection", "close"))
         note_answered(context.traffic)
         self._transport.write(exchange.respond(200, fields, page.body))
-
-    def _judge_host(self, request: Request) -> None:
-        # 9110 7.4: a request for a host that isn't ours was misdirected.
-        if not self._context.policy.serves(request.host):
-            raise refusal(421, "This host is not served here.")
 
     # The end.
 
