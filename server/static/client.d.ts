@@ -23,6 +23,8 @@ export type StatusChange =
 export interface Options {
   /** The name that messages and memberships bear. */
   user?: string;
+  /** By which the server knows who this is; a function is asked before each attempt and before it expires. */
+  token?: string | (() => string | Promise<string>);
   /** Requests without an answer, waiting or sent; one more is refused. 256. */
   maxPending?: number;
   /** Milliseconds until a request is given up; less than the server remembers ids. 240,000. */
@@ -40,7 +42,7 @@ export interface Options {
   /** Milliseconds until a connection without a pong is given up. 10,000. */
   pongTimeout?: number;
   /** The class of the sockets, where there is none in the platform. */
-  WebSocket?: new (url: string) => object;
+  WebSocket?: new (url: string, protocols?: string[]) => object;
   random?: () => number;
   setTimeout?: (callback: () => void, delay: number) => unknown;
   clearTimeout?: (timer: any) => void;
@@ -82,6 +84,9 @@ export interface Welcome extends Answer {
   type: "welcome";
   id: string;
   token: string;
+  /** Who signed in, and for how many seconds. */
+  user?: string;
+  expires_in?: number;
 }
 
 /** `epoch` is empty for a pattern. If `recovered`, then all messages since the last one heard follow. */
@@ -97,6 +102,8 @@ export interface Joined extends Answer, Position {
 export interface Left extends Answer {
   type: "left";
   room: string;
+  /** If nobody asked for it. */
+  code?: "forbidden";
 }
 
 export interface Ack extends Answer {
@@ -202,6 +209,7 @@ export interface RoomsEvents {
   members: Members<Member | User>;
   history: History;
   resumed: Answer & { type: "resumed" };
+  refreshed: Answer & { type: "refreshed"; expires_in?: number };
   pong: Answer & { type: "pong" };
   binary: ArrayBuffer;
 }

@@ -21,6 +21,9 @@ export { RoomsError };
 
 const DEFAULTS = Object.freeze({
   user: undefined,
+  // A string, or a function that returns one or a promise of one: asked before each attempt to connect, and
+  // before the token expires.
+  token: undefined,
   // Requests without an answer, waiting or sent. With 100 rooms that are joined again after a reconnection
   // they stay below the 400 messages that the server takes at once.
   maxPending: 256,
@@ -230,6 +233,8 @@ export class RoomsClient extends EventTarget {
     // The server was started anew, and knows us by what we send from now on.
     if (type === "error" && ref === this.#resumeRef) return (this.#token = this.#newToken);
     this.#moveOn(frame);
+    // A newer token doesn't allow that room.
+    if (type === "left" && ref === undefined) this.#rooms.delete(frame.room);
     if (this.#outbox.has(ref)) {
       this.#outbox.answer(frame);
       if (type === "error") return;

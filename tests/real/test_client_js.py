@@ -14,7 +14,7 @@ from .node import node_with_ws, path_of_node
 pytestmark = pytest.mark.real
 
 FOLDER: Final = Path(__file__).parent
-PLAYED: Final = ("client_connection", "client", "client_recovery", "client_resend")
+PLAYED: Final = ("client_connection", "client", "client_recovery", "client_resend", "client_token")
 
 
 # Seconds after which something is waited for in vain.
