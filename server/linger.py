@@ -58,6 +58,12 @@ class Linger:
     def eof_received(self) -> None:
         """Let the transport close itself: nothing can be lost any more."""
 
+    def pause_writing(self) -> None:
+        """Nothing: no more is written."""
+
+    def resume_writing(self) -> None:
+        """Nothing: what was written last is on its way."""
+
     def expire(self) -> None:
         """Wait for the peer no longer."""
         self._transport.abort()
