@@ -143,6 +143,9 @@ class ClientConnection(asyncio.Protocol):
         answered: asyncio.Future[float | None] = self._loop.create_future()
         self._pings[payload] = answered
         self._connection.ping(payload)
+        if not self._inbox:
+            # It was full, and all is taken: nobody has asked for more yet.
+            self._release()
         # The event loop's own clock may stand still for its turn.
         sent_at = time.perf_counter()
         self._write()

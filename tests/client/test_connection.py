@@ -233,6 +233,17 @@ async def test_ping_returns_seconds_when_its_pong_came(peers: Listen) -> None:
         connection.abort()
 
 
+async def test_pong_comes_behind_messages_that_were_taken_though_the_inbox_was_full(peers: Listen) -> None:
+    async with peers() as listening:
+        connection, peer = await listening.open()
+        await peer.send(text("x" * MAX_WAITING_SIZE))
+        await anext(connection)
+        pinging = asyncio.create_task(connection.ping())
+        await peer.send(encode_frame(Opcode.PONG, (await peer.frame()).payload))
+        assert await pinging > 0
+        connection.abort()
+
+
 async def test_pong_answers_the_pings_before_its_own(peers: Listen) -> None:
     async with peers() as listening:
         connection, peer = await listening.open()
