@@ -183,10 +183,15 @@ class Service:
         """Look at all that time may end, for all connections at once."""
         context = self.context
         now = self._loop.time()
+        late = 0.0
         if self._sweep is not None:
-            context.pauses.late(now - self._sweep.when(), now)
+            late = now - self._sweep.when()
+            context.pauses.late(late, now)
         self._sweep = self._loop.call_later(SWEEP, self._on_sweep)
         for deadlines in (context.handshakes, context.closings):
+            if late > SWEEP:
+                # As the heartbeat does: what came while we stood still is perhaps not read yet.
+                deadlines.postpone(late)
             for entry in deadlines.expired(now):
                 entry.expire()
         context.expiries.sweep(now)
