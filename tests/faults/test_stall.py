@@ -1,0 +1,82 @@
+"""A server that stands still cuts nobody for that: time in which it didn't read is nobody's silence."""
+
+import asyncio
+import json
+import signal
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+import pytest
+
+from tests.conftest import ServerProcess
+from tests.rawclient import CLOSE, PING, PONG, RawClient, close, frame, text, upgrade
+
+CLIENTS: Final = 20
+# Seconds of each timeout, and of the stall, in which all of them pass.
+TIMEOUT: Final = 1.0
+STALL: Final = 1.5
+FLAGS: Final = (
+    "--app=tests.faults.blocking",
+    "--ping-interval=0.5",
+    f"--pong-timeout={TIMEOUT}",
+    f"--handshake-timeout={TIMEOUT}",
+    f"--close-timeout={TIMEOUT}",
+    # Each blocks in a call of the application.
+    "--hook-timeout=60",
+)
+
+Stall = Callable[[ServerProcess, RawClient], Awaitable[None]]
+Start = Callable[..., ServerProcess]
+
+
+async def stop_the_process(server: ServerProcess, client: RawClient) -> None:
+    server.process.send_signal(signal.SIGSTOP)
+
+
+async def block_the_loop(server: ServerProcess, client: RawClient) -> None:
+    await client.send(text(json.dumps({"action": "block", "seconds": STALL})))
+
+
+async def next_of(client: RawClient, opcode: int) -> bytes:
+    while (received := await client.frame()).opcode != opcode:
+        assert CLOSE != received.opcode, received
+    return received.payload
+
+
+async def answer_pings(client: RawClient) -> None:
+    while True:
+        received = await client.frame()
+        assert CLOSE != received.opcode, received
+        if received.opcode == PING:
+            await client.send(frame(PONG, received.payload))
+        elif b'"pong"' in received.payload:
+            return
+
+
+@pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
+@pytest.mark.parametrize("stall", [stop_the_process, block_the_loop])
+async def test_nobody_is_cut_for_our_own_lag(start_server: Start, stall: Stall, loop: str) -> None:
+    server = start_server(*FLAGS, f"--loop={loop}")
+    silent = [await server.connect() for _ in range(CLIENTS)]
+    for client in silent:
+        await client.open("/ws")
+    asking, leaving, blocking = [await server.connect() for _ in range(3)]
+    await blocking.open("/ws")
+    await leaving.open("/echo")
+    head = upgrade("/echo")
+    # Each of them is awaited by the server when it stops, and answers before it goes on.
+    pings = await asyncio.gather(*(next_of(client, PING) for client in silent))
+    await asking.send(head[:20])
+    await stall(server, blocking)
+    for client, ping in zip(silent, pings, strict=True):
+        await client.send(frame(PONG, ping))
+    await asking.send(head[20:])
+    await leaving.send(text("last words") + close())
+    await asyncio.sleep(STALL)
+    server.process.send_signal(signal.SIGCONT)
+    assert 101 == (await asking.answer()).status
+    assert b"last words" == await next_of(leaving, 1)
+    for client in [*silent, blocking]:
+        await client.send(text('{"action":"ping"}'))
+    await asyncio.gather(*(answer_pings(client) for client in [*silent, blocking]))
+    assert b'"error"' not in server.errors().encode()
