@@ -459,6 +459,7 @@ class WebSocketSession:
             )
         if not self._backlog.admit(waiting, now):
             self._traffic.too_slow += 1
+            logger.info("session %s is too slow", self.id, extra={"connection": self.id})
             self.kick(CloseCode.TRY_AGAIN_LATER, come_back("too slow"))
         traffic = self._traffic
         if traffic.bytes_received + traffic.bytes_sent > traffic.look_at:

@@ -1,6 +1,7 @@
 """What a client that stops reading, and then reads on, is told under each policy: on real sockets."""
 
 import json
+import logging
 from typing import Any, Final, final
 
 import pytest
@@ -90,7 +91,10 @@ async def publish(running: Running) -> None:
         assert number == json.loads((await publisher.frame()).payload)["ref"]
 
 
-async def test_disconnected_reader_is_closed_with_1013_and_recovers_the_rest(service: Serve) -> None:
+async def test_disconnected_reader_is_closed_with_1013_and_recovers_the_rest(
+    service: Serve, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "server.protocol")
     async with service(**SETTINGS) as running:
         reader = Reader()
         await reader.join(running)
@@ -100,6 +104,7 @@ async def test_disconnected_reader_is_closed_with_1013_and_recovers_the_rest(ser
         ((close, heard),) = reader.control_frames
         assert (CLOSE, b"\x03\xf5too slow") == (close.opcode, close.payload.partition(b"; retry=")[0])
         assert 0 < heard < COUNT
+        assert ["too slow"] == [message[-8:] for message in caplog.messages if "slow" in message]
         await reader.client.eof()
         assert await reader.join(running)
         await reader.read_on(COUNT)
