@@ -12,7 +12,7 @@ SESSIONS: Final = "0 1 3 10 30 100 300 1000 3000 10000 30000 100000"
 
 @final
 class Histogram:
-    """Counts values between bounds, the upper one included, and sums them up."""
+    """Counts values between `bounds`, the upper one included, and sums them up."""
 
     __slots__ = ("bounds", "counts", "sum")
 

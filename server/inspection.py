@@ -28,7 +28,11 @@ class Inspector:
         """List the paused sessions for which most waits."""
         paused = cast(list[WebSocketSession], list(self._context.paused))
         slowest = heapq.nlargest(limit, paused, key=lambda session: session.waiting_bytes)
-        return {"paused": len(paused), "connections": [self._summary(session) for session in slowest]}
+        connections = []
+        for session in slowest:
+            standing = session.standing()
+            connections.append(self._summary(session, standing, _kernel(standing)))
+        return {"paused": len(paused), "connections": connections}
 
     def one(self, id: str) -> dict[str, Any] | None:
         """Tell all of one connection, and of one that is gone what is still known; None if nothing is."""
@@ -38,11 +42,18 @@ class Inspector:
             for event in self._context.journal.of(id)
         ]
         session = self._find(id)
-        if session is not None:
-            return {**self._summary(session), **self._details(session), "events": events}
-        if not events:
-            return None
-        return {"id": id, "why": f"It is gone; the last event: {events[-1]['event']}.", "events": events}
+        if session is None:
+            if not events:
+                return None
+            return {"id": id, "why": f"It is gone; the last event: {events[-1]['event']}.", "events": events}
+        standing = session.standing()
+        kernel = _kernel(standing)
+        return {
+            **self._summary(session, standing, kernel),
+            **self._details(session, standing),
+            "kernel": kernel or None,
+            "events": events,
+        }
 
     def _find(self, id: str) -> WebSocketSession | None:
         for connection in self._context.connections:
@@ -50,10 +61,10 @@ class Inspector:
                 return connection
         return None
 
-    def _summary(self, session: WebSocketSession) -> dict[str, Any]:
+    def _summary(
+        self, session: WebSocketSession, standing: Standing, kernel: Mapping[str, int]
+    ) -> dict[str, Any]:
         context = self._context
-        standing = session.standing()
-        kernel = _kernel(standing)
         oldest = math.inf if standing.backlog is None else standing.backlog.oldest
         return {
             "id": session.id,
@@ -72,11 +83,9 @@ class Inspector:
             },
         }
 
-    def _details(self, session: WebSocketSession) -> dict[str, Any]:
+    def _details(self, session: WebSocketSession, standing: Standing) -> dict[str, Any]:
         settings = self._context.settings
         hub = self._context.hub
-        standing = session.standing()
-        kernel = _kernel(standing)
         rooms = map(hub.rooms.get, hub.memberships.of(session))
         return {
             "is_writing_paused": session.is_paused,
@@ -90,7 +99,6 @@ class Inspector:
                 "max_queue_seconds": settings.max_queue_seconds,
                 "write_high_water": settings.write_high_water,
             },
-            "kernel": kernel or None,
         }
 
 
@@ -99,7 +107,7 @@ def why(session: WebSocketSession, standing: Standing, kernel: Mapping[str, int]
     if standing.is_closing:
         return "It is closing."
     if session.is_paused or session.out or kernel.get("notsent_bytes"):
-        return _why_unsent(kernel)
+        return why_unsent(kernel)
     if standing.is_held:
         return "Our application holds it: it isn't done with what the client sent."
     if session.rtt is not None and session.rtt > _LONG_PONG and kernel.get("rtt_us", 0) < _LONG_TRIP:
@@ -107,17 +115,17 @@ def why(session: WebSocketSession, standing: Standing, kernel: Mapping[str, int]
     return "Nothing is wrong: nothing waits for it."
 
 
-def _why_unsent(kernel: Mapping[str, int]) -> str:
+def why_unsent(kernel: Mapping[str, int]) -> str:
     """Tell what keeps the kernel from sending."""
-    if not kernel:
+    # Of what is asked for here it is the latest that Linux came to tell, with 4.10.
+    if "rwnd_limited_us" not in kernel:
         return "The client takes less than it is sent; this system doesn't say why."
     if kernel["retransmits"] or kernel["lost"]:
         return "The network loses what is sent: the kernel repeats it, and no acknowledgement comes."
     unsent_only = kernel["notsent_bytes"] > 0 and kernel["unacked"] == 0
     if kernel.get("snd_wnd") == 0 or unsent_only:
         return "The client doesn't read: its receive window is full."
-    busy = kernel.get("busy_time_us", 0)
-    if busy and kernel["rwnd_limited_us"] / busy > _MOSTLY:
+    if kernel["rwnd_limited_us"] > _MOSTLY * kernel["busy_time_us"]:
         return "The client reads slowly: most of the time its receive window was what all waited for."
     trip = kernel["rtt_us"] / 1000
     rate = kernel["delivery_rate"]

@@ -21,6 +21,15 @@ from .settings import SettingsError
 MIN_TOKEN: Final = 16
 # 6750 2.1: what may stand behind Bearer.
 _TOKEN: Final = re.compile(r"[A-Za-z0-9._~+/-]+=*")
+# What proxies add.
+_FORWARDING: Final = (
+    "Forwarded",
+    "Via",
+    "X-Forwarded-For",
+    "X-Forwarded-Host",
+    "X-Forwarded-Proto",
+    "X-Real-IP",
+)
 # How many connections a list has unless told, and at the most.
 _LISTED: Final = 20
 MAX_LISTED: Final = 1000
@@ -58,7 +67,7 @@ def management(context: Context, guard: Guard) -> dict[str, Endpoint]:
     inspector = Inspector(context)
 
     def scrape(request: Request, address: str) -> Page:
-        if not _is_open_to(address, settings.metrics_without_token):
+        if not _is_open_to(request, address, settings.metrics_without_token):
             guard.admit(request)
         return metrics.page(request)
 
@@ -80,9 +89,12 @@ def management(context: Context, guard: Guard) -> dict[str, Endpoint]:
     }
 
 
-def _is_open_to(address: str, whom: str) -> bool:
+def _is_open_to(request: Request, address: str, whom: str) -> bool:
     if whom != "loopback":
         return whom == "anyone"
+    # A proxy on this machine may ask for somebody from anywhere.
+    if any(field in request.headers for field in _FORWARDING):
+        return False
     try:
         return ipaddress.ip_address(address).is_loopback
     except ValueError:

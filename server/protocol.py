@@ -526,7 +526,7 @@ class WebSocketSession:
         if self._is_ended:
             return
         self.out = None
-        self._context.journal.note(self.id, f"closed at once: {code} {reason}")
+        self._context.journal.note(self.id, f"closed at once: {code} {reason[:123]}")
         self._connection.fail(code, reason)
         self._write()
         self._finish()

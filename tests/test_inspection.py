@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from server.dialects.stream import Stream
-from server.inspection import Inspector
+from server.inspection import Inspector, why_unsent
 from server.overflow import Overflow, Strategy
 from server.protocol import LATE_PONG
 
@@ -121,6 +121,50 @@ async def test_nothing_is_wrong_with_an_idle_connection(service: Serve, token_fi
         assert [0, 0, None, 0, 0] == list(told["queue"].values())
         assert [] == told["events"]
         assert {"paused": 0, "connections": []} == await ask(running)
+
+
+KERNEL = {
+    "retransmits": 0,
+    "lost": 0,
+    "notsent_bytes": 5000,
+    "unacked": 4,
+    "snd_wnd": 1000,
+    "busy_time_us": 1000,
+    "rwnd_limited_us": 500,
+    "rtt_us": 212_000,
+    "delivery_rate": 24_000,
+}
+NETWORK = "The network is slower than what is sent: 24000 bytes/s, with a round trip of 212 ms."
+LOSS = "The network loses what is sent: the kernel repeats it, and no acknowledgement comes."
+FULL = "The client doesn't read: its receive window is full."
+SLOW = "The client reads slowly: most of the time its receive window was what all waited for."
+UNKNOWN = "The client takes less than it is sent; this system doesn't say why."
+
+
+@pytest.mark.parametrize(
+    ("known", "expected"),
+    [
+        ({}, NETWORK),
+        ({"retransmits": 1, "snd_wnd": 0}, LOSS),
+        ({"lost": 1}, LOSS),
+        ({"snd_wnd": 0}, FULL),
+        ({"unacked": 0}, FULL),
+        ({"unacked": 0, "notsent_bytes": 0}, NETWORK),
+        ({"rwnd_limited_us": 501}, SLOW),
+    ],
+)
+def test_kernel_names_the_cause(known: dict[str, int], expected: str) -> None:
+    assert expected == why_unsent({**KERNEL, **known})
+
+
+def test_older_kernel_without_a_window_or_without_times_names_no_wrong_cause() -> None:
+    without_window = {name: value for name, value in KERNEL.items() if name != "snd_wnd"}
+    assert NETWORK == why_unsent(without_window)
+    assert FULL == why_unsent({**without_window, "unacked": 0})
+    assert UNKNOWN == why_unsent(
+        {name: KERNEL[name] for name in ("retransmits", "lost", "unacked", "rtt_us")}
+    )
+    assert UNKNOWN == why_unsent({})
 
 
 async def test_late_pong_on_a_quick_network_is_the_clients(service: Serve, token_file: str) -> None:

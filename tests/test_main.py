@@ -154,7 +154,7 @@ def test_host_that_is_not_ours_is_told() -> None:
     assert "can't listen on none.invalid:8765: " in refused(run("--host", "none.invalid"))
 
 
-@pytest.mark.parametrize("module", ["msgspec", "h11"])
+@pytest.mark.parametrize("module", ["msgspec", "h11", "prometheus_client"])
 def test_missing_extra_is_told(module: str) -> None:
     outcome = run(python=without(module))
     assert f"{module} is missing; install the extra [server]" == refused(outcome)

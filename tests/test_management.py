@@ -118,6 +118,15 @@ async def test_metrics_on_loopback_are_for_peers_of_this_machine(
         assert 404 == caught.value.status
 
 
+@pytest.mark.parametrize(
+    "field", ["Forwarded: for=192.0.2.1", "X-Forwarded-For: 192.0.2.1", "Via: 1.1 proxy"]
+)
+async def test_metrics_on_loopback_are_not_for_whom_a_proxy_asks(service: Serve, field: str) -> None:
+    async with service() as running:
+        assert 200 == (await ask(running, "/metrics")).status
+        assert 404 == (await ask(running, "/metrics", field)).status
+
+
 async def test_management_is_held_to_the_hosts_that_are_served(service: Serve, token_file: str) -> None:
     async with service(management_token=token_file) as running:
         client = await running.connect()
