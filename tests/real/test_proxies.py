@@ -1,4 +1,4 @@
-"""Several servers behind nginx or HAProxy: which of them a client comes to."""
+"""Several servers behind nginx or HAProxy: which of them a client comes to, and what none can ask them."""
 
 import asyncio
 import re
@@ -65,10 +65,7 @@ class Client:
     async def home(self) -> int:
         """Make a request, and return the number of the server that answered it."""
         mark = f"request-{next(MARKS)}"
-        reader, writer = await self._connect()
-        writer.write(get(self._ask.path, self._ask.field, f"User-Agent: {mark}", "Connection: close"))
-        await reader.read()
-        writer.transport.abort()
+        await self.ask(mark)
         found: list[str] = []
 
         def is_logged() -> bool:
@@ -79,6 +76,14 @@ class Client:
 
         await eventually(True, is_logged)
         return [server.port for server in self._site.servers].index(int(found[0]))
+
+    async def ask(self, mark: str) -> bytes:
+        """Make a request, and return the answer."""
+        reader, writer = await self._connect()
+        writer.write(get(self._ask.path, self._ask.field, f"User-Agent: {mark}", "Connection: close"))
+        answer = await reader.read()
+        writer.transport.abort()
+        return answer
 
     async def open(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         """Open a WebSocket, in which what is sent comes back."""
@@ -99,7 +104,11 @@ class Client:
 
 @pytest.fixture(scope="module", params=PROXIES)
 def site(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    with PROXIES[request.param](tmp_path_factory.mktemp("site"), servers=SERVERS) as running:
+    folder = tmp_path_factory.mktemp("site")
+    token = folder / "token"
+    token.write_text("0123456789abcdef")
+    flags = ("--management-token", str(token))
+    with PROXIES[request.param](folder, *flags, servers=SERVERS) as running:
         yield running
 
 
@@ -126,6 +135,27 @@ async def test_those_who_name_the_same_affinity_meet_whatever_else_they_are(site
     ]
     homes = await asyncio.gather(*(Client(site, ask).home() for ask in asks))
     assert 1 == len(set(homes))
+
+
+# Paths, and what the servers themselves answer.
+MANAGEMENT: Final = {
+    "/metrics": 200,
+    "/metrics?a=b": 200,
+    "/%6detrics": 404,
+    "/debug/connections": 401,
+    "/debug/connections/a?b=c": 401,
+}
+
+
+@pytest.mark.parametrize(("path", "status"), MANAGEMENT.items())
+async def test_what_is_for_the_machine_itself_is_not_there_for_those_outside(
+    site: Site, path: str, status: int
+) -> None:
+    assert b"HTTP/1.1 404 " == (await Client(site, Ask(path)).ask("outside"))[:13]
+    reader, writer = await asyncio.open_connection("127.0.0.1", site.server.port)
+    writer.write(get(path, "Connection: close"))
+    assert f"HTTP/1.1 {status} " == (await reader.read())[:13].decode()
+    writer.close()
 
 
 async def test_no_query_stands_in_the_access_log(site: Site) -> None:
