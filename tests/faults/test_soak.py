@@ -1,12 +1,12 @@
-"""The soak (`bench/soak.py`) for seconds: churn and faults leave nothing behind, and nobody else notices."""
+"""Churn and faults for seconds leave nothing behind, and nobody else notices; `bench/soak.py` has minutes."""
 
 from collections.abc import Callable
 
-from bench.soak import FLAGS, churn
 from tests.conftest import ServerProcess, eventually
 from tests.rawclient import text
 
 from .census import WATCHED, first_census, take_census, take_lasting_census
+from .churn import FLAGS, churn
 from .visits import VISITS
 
 Start = Callable[..., ServerProcess]
