@@ -17,6 +17,7 @@ from .command import main as connect
 from .configuration import load
 from .logs import start_logging
 from .settings import SettingsError
+from .systemd import READY, STOPPING, notify, reloading
 from .tls import TlsError
 
 # glibc returns the memory of every large message to the system and asks for it anew, until it has seen a
@@ -54,16 +55,16 @@ def main() -> int:
         service = Service(settings, application=application)
         # Only where a terminal is closed does the signal mean that; anywhere else the default would end us.
         if service.files or not os.isatty(0):
-            asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, service.reload)
+            asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, _reload, service.reload)
         # Before it is said that we listen: whoever reads that may end us at once.
         signals = _listen_for_signals()
         await service.start()
-        scheme = "http" if service.tls is None else "https"
-        places = " and ".join(f"{scheme}://{_join_address(*address)}" for address in service.addresses)
-        _say(f"listening on {places} ({rfc6455.BUILD} build, {loop_name})")
+        notify(READY)
+        _say(f"listening on {' and '.join(service.places)} ({rfc6455.BUILD} build, {loop_name})")
         gc.freeze()
         gc.set_threshold(*_GC_THRESHOLDS)
         await signals.get()
+        notify(STOPPING)
         stopping = asyncio.ensure_future(service.stop())
         # It is to have begun when that is said: nobody comes in behind it.
         await asyncio.sleep(0)
@@ -120,6 +121,13 @@ def _listen_for_signals() -> asyncio.Queue[int]:
     return signals
 
 
+def _reload(reload: Callable[[], None]) -> None:
+    """Read files anew, and tell systemd when that begins and ends."""
+    notify(reloading())
+    reload()
+    notify(READY)
+
+
 def _say(line: str) -> None:
     """Print a line, unless whoever should read it is gone or doesn't, or no disk has room for it."""
     if sys.stdout is None:
@@ -130,10 +138,6 @@ def _say(line: str) -> None:
         _, writable, _ = select.select([], [output], [], 0)
         if writable:
             os.write(output, f"{line}\n".encode())
-
-
-def _join_address(host: str, port: int) -> str:
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def _complain(problem: object) -> int:

@@ -17,7 +17,6 @@ from .context import Context, Route
 from .http_refusal import RETRY_AFTER, refusal, stopping, unavailable
 from .identity import Identity
 from .judgement import Judgement
-from .limits import RESERVED_DESCRIPTORS
 from .linger import Linger
 from .pages import PAGE_HEADERS
 from .plain import PlainExchange
@@ -30,10 +29,6 @@ _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", 
 # Probes name an address instead of a host, and what they hear is no secret.
 _PROBED: Final = frozenset({"/healthz", "/readyz"})
 
-# Connections that may be closing while others are still told why they can't come in: half of the
-# descriptors that are kept in reserve.
-MAX_REFUSED: Final = RESERVED_DESCRIPTORS // 2
-
 
 @final
 class HttpProtocol:
@@ -43,10 +38,8 @@ class HttpProtocol:
     """
 
     __slots__ = (
-        "_address",
         "_context",
         "_exchange",
-        "_is_admitted",
         "_is_ended",
         "_is_handshake",
         "_is_head",
@@ -56,13 +49,17 @@ class HttpProtocol:
         "_reader",
         "_received",
         "_transport",
+        "address",
+        "is_connected",
     )
 
-    def __init__(self, context: Context) -> None:
+    def __init__(self, context: Context, address: str) -> None:
         self._context = context
         self._transport: asyncio.Transport
-        self._address = ""
-        self._is_admitted = False
+        # The client's address, which the admission has counted in; empty if it came over a unix socket.
+        self.address = address
+        # Connected: not in the middle of a TLS handshake any more.
+        self.is_connected = False
         self._is_paused = False
         # Ended: its last answer is written, and nothing is read any more.
         self._is_ended = False
@@ -76,26 +73,23 @@ class HttpProtocol:
         self._reader = self._new_reader()
         self._received = bytearray()
         self._exchange: PlainExchange | None = None
+        # One time for all of it: TLS, where there is any, and the first request.
+        context.handshakes.add(self, context.clock())
 
     # From the socket.
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Let the connection in if there is room for it."""
+        """Begin to read, if there is still time and the server isn't about to go."""
         context = self._context
         self._transport = cast(asyncio.Transport, transport)
-        peer = transport.get_extra_info("peername")
-        self._address = peer[0] if peer else ""
+        self.is_connected = True
         context.connections[self] = None
-        self._is_admitted = context.is_accepting and context.admission.admit(self._address)
-        if not self._is_admitted:
-            # They are counted nowhere else, and each holds a descriptor until it has read why.
-            if len(context.closings) < MAX_REFUSED:
-                self._refuse(unavailable())
-            else:
-                context.traffic.turned_away += 1
-                self._transport.abort()
+        if self not in context.handshakes:
+            self._transport.abort()
             return
-        context.handshakes.add(self, context.clock())
+        if not context.is_accepting:
+            self._refuse(stopping())
+            return
         settings = context.settings
         self._transport.set_write_buffer_limits(settings.write_high_water, settings.write_low_water)
 
@@ -117,8 +111,7 @@ class HttpProtocol:
     def connection_lost(self, exc: Exception | None) -> None:
         """Leave everything that knows this connection."""
         self._leave()
-        if self._is_admitted:
-            self._context.admission.release(self._address)
+        self._context.admission.release(self.address)
 
     def pause_writing(self) -> None:
         """Answer no further request until what is written has gone."""
@@ -176,7 +169,7 @@ class HttpProtocol:
         """Judge a request for a WebSocket. Raises HandshakeError."""
         context = self._context
         is_secure = self._transport.get_extra_info("sslcontext") is not None
-        handshake, route = judge(context, request, self._address, is_secure=is_secure)
+        handshake, route = judge(context, request, self.address, is_secure=is_secure)
         if context.authenticator is None:
             self._open(handshake, route, None)
             return
@@ -196,14 +189,14 @@ class HttpProtocol:
         accepted = accept(context, handshake, route, identity)
         self._leave()
         id = secrets.token_urlsafe(9)
-        note_opened(context.traffic, id, self._address, self._path or "", identity)
+        note_opened(context.traffic, id, self.address, self._path or "", identity)
         session = WebSocketSession(
             context,
             self._transport,
             accepted,
             route.dialect(),
             id=id,
-            address=self._address,
+            address=self.address,
             identity=identity,
         )
         session.start(accepted.response, self._reader.trailing + behind)
@@ -228,7 +221,7 @@ class HttpProtocol:
             raise refusal(
                 426, "This is a WebSocket.", ("Upgrade", "websocket"), ("Sec-WebSocket-Version", "13")
             )
-        page = endpoint(request, self._address)
+        page = endpoint(request, self.address)
         fields = [("Content-Type", page.content_type), *PAGE_HEADERS]
         if context.is_draining:
             # 9112 9.6: this was the last request.
@@ -267,7 +260,9 @@ class HttpProtocol:
             self._refuse(unavailable())
 
     def expire(self) -> None:
-        """Wait no longer for the end of a request."""
+        """Wait no longer for the end of a request; TLS has a time of its own, which is as long."""
+        if not self.is_connected:
+            return
         if self._judgement is not None:
             self._refuse(refusal(503, "It could not be found out in time who you are.", RETRY_AFTER))
         elif self._received or self._exchange is not None:
@@ -281,7 +276,7 @@ class HttpProtocol:
     def _refuse(self, error: HandshakeError) -> None:
         """Answer with an error, and end the connection so that the answer can be read."""
         traffic = self._context.traffic
-        note_refused(traffic, self._address, self._path, error, is_handshake=self._is_handshake)
+        note_refused(traffic, self.address, self._path, error, is_handshake=self._is_handshake)
         head, end, content = encode_refusal(error, formatdate(usegmt=True)).partition(b"\r\n\r\n")
         # 9110 9.3.2: the answer to a HEAD has the same head, and nothing behind it.
         self._transport.write(head + end if self._is_head else head + end + content)

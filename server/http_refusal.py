@@ -1,8 +1,12 @@
 """What a request is told that isn't granted: a status, and a sentence that quotes nothing of it."""
 
+import math
+import random
 from typing import Final
 
 from rfc6455 import HandshakeError
+
+from .advice import MAX_RETRY
 
 # The rule of our own refusals, among those of the protocol.
 REFUSED: Final = "refused"
@@ -24,7 +28,9 @@ def too_many(whose: str) -> HandshakeError:
 
 def unavailable() -> HandshakeError:
     """Make the answer of a server that is full."""
-    return refusal(503, "There is no room for another connection now.", RETRY_AFTER)
+    # Not all at once: they may have come so.
+    seconds = random.randint(1, math.floor(MAX_RETRY))
+    return refusal(503, "There is no room for another connection now.", ("Retry-After", str(seconds)))
 
 
 def stopping() -> HandshakeError:

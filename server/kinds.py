@@ -71,6 +71,12 @@ def list_of(metavar: str, expected: str, pattern: str) -> Kind:
     )
 
 
+def parse_addresses(text: str) -> tuple[str, ...]:
+    if not re.fullmatch(r"[^\s,]+( *, *[^\s,]+)*", text):
+        raise ValueError(text)
+    return tuple(item.strip().lower() for item in text.split(","))
+
+
 def one_of(words: object) -> Kind:
     choices = get_args(words)
     return Kind("|".join(choices), "one of " + ", ".join(choices), (str,), matching("|".join(choices)))
@@ -104,7 +110,10 @@ POLICIES: Final = "disconnect, drop-oldest, drop-newest or conflate:PATH"
 NAMES: Final = "hosts without ports, such as example.com, *.example.com or [::1]"
 
 # An empty host would listen on every interface; who wants that says 0.0.0.0 or ::.
-Host = Annotated[str, Kind("HOST", "a name or an address", (str,), matching(r"\S+"))]
+Addresses = Annotated[
+    tuple[str, ...],
+    Kind("HOST,...", "names or addresses", (list, str), parse_addresses, ", ".join),
+]
 Port = Annotated[int, Kind("PORT", WHOLE, (int,), int, limits=(1, 65_535))]
 Count = Annotated[int, Kind("N", WHOLE, (int,), int, limits=(1, 1_000_000_000))]
 Bytes = Annotated[int, Kind("BYTES", SIZE, (int, str), parse_bytes, show_bytes, limits=(1, 1 << 30))]
@@ -143,6 +152,16 @@ Cookie = Annotated[
     str,
     Kind(
         "NAME", "the name of a cookie", (str,), matching(r"[\w!#$%&'*+.^`|~-]+"), lambda name: name or "none"
+    ),
+]
+Mode = Annotated[
+    int,
+    Kind(
+        "MODE",
+        "an octal mode such as 660",
+        (str,),
+        lambda text: int(matching(r"[0-7]{3}")(text), 8),
+        "{:03o}".format,
     ),
 ]
 Origins = Annotated[tuple[str, ...], list_of("ORIGIN", ORIGINS, ORIGIN)]

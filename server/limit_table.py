@@ -11,7 +11,6 @@ from .dialects.rooms import MAX_REASON
 from .dialects.rooms_schema import MAX_LISTED, MAX_TTL
 from .dialects.stream import MAX_WAITING, MAX_WAITING_SIZE
 from .flow import MAX_NOTES
-from .http import MAX_REFUSED
 from .idempotency import MAX_ID, MAX_IN_ALL, MAX_PER_SENDER
 from .kinds import show_bytes
 from .limits import BURST, descriptor_limit
@@ -22,6 +21,7 @@ from .patterns import MAX_PATTERNS
 from .plain import MAX_UNWANTED_BODY
 from .presence import MAX_STATE, MAX_TOLD
 from .settings import OPTIONS, Settings
+from .turned_away import MAX_TURNED_AWAY
 
 _RATE: Final = "error rate_limited, close 1008"
 _SHARED_RATE: Final = f"{_RATE}; to who passed it, the others go on"
@@ -83,7 +83,7 @@ class Limit(NamedTuple):
 # Constants of the code. Their names say what is limited.
 FIXED: Final = (
     ("burst of every rate, in seconds", f"{BURST:g}", _RATE),
-    ("connections that are being refused", str(MAX_REFUSED), "cut off; without an answer"),
+    ("connections that are being refused", str(MAX_TURNED_AWAY), "cut off; whoever was told first"),
     ("body of a plain request", show_bytes(MAX_UNWANTED_BODY), "HTTP 413"),
     ("sent behind the end, + a message", show_bytes(MAX_DISCARDED), "cut off"),
     ("pongs owed while paused", "1", "only the newest ping is answered"),

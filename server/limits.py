@@ -8,7 +8,7 @@ from typing import Final, final
 BURST: Final = 2.0
 # Addresses or users whose spending is remembered at a time, twice that at most.
 MAX_REMEMBERED: Final = 100_000
-# Descriptors kept for files, pipes and the listening sockets themselves.
+# Descriptors kept for files, pipes and the listening sockets themselves; half of them where they are few.
 RESERVED_DESCRIPTORS: Final = 256
 
 
@@ -129,7 +129,7 @@ class Limiter:
         passed = allowance.spend(messages, frames, octets)
         if passed is not None:
             return f"{passed} a second"
-        if self._per_address is not None:
+        if self._per_address is not None and address:
             passed = self._per_address.spend(address, now, messages, frames, octets)
             if passed is not None:
                 return f"{passed} a second from your address"
@@ -153,7 +153,8 @@ class HandshakeRates:
 
     def admit(self, address: str, now: float) -> str | None:
         """Count a handshake; say of what there are too many, `address` or `server`, if anything."""
-        if self._per_address is not None and self._per_address.spend(address, now, 1, 0, 0) is not None:
+        per_address = self._per_address if address else None
+        if per_address is not None and per_address.spend(address, now, 1, 0, 0) is not None:
             return "address"
         if self._in_all is not None and self._in_all.spend("", now, 1, 0, 0) is not None:
             return "server"
@@ -181,16 +182,37 @@ class Admission:
 
     def admit(self, address: str) -> bool:
         """Count a connection in, if there is room for it."""
-        here = self._per_address.get(address, 0)
-        if self._connections >= self._max_connections or here >= self._max_per_address:
+        if self._connections >= self._max_connections or not self._admit_from(address):
             return False
         self._connections += 1
-        self._per_address[address] = here + 1
+        return True
+
+    def move(self, address: str, client: str) -> bool:
+        """Count a connection of `address` to the client behind it, if there is room for one of that."""
+        if address == client:
+            return True
+        if not self._admit_from(client):
+            return False
+        self._release_from(address)
         return True
 
     def release(self, address: str) -> None:
         """Count a connection out that was admitted."""
         self._connections -= 1
+        self._release_from(address)
+
+    def _admit_from(self, address: str) -> bool:
+        here = self._per_address.get(address, 0)
+        if here >= self._max_per_address:
+            return False
+        # No address, that of a peer on this machine or of a proxy, is nobody's.
+        if address:
+            self._per_address[address] = here + 1
+        return True
+
+    def _release_from(self, address: str) -> None:
+        if not address:
+            return
         here = self._per_address[address] - 1
         if here:
             self._per_address[address] = here
@@ -201,4 +223,4 @@ class Admission:
 def descriptor_limit() -> int:
     """Return how many connections the process has descriptors for."""
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    return max(1, soft - RESERVED_DESCRIPTORS)
+    return max(1, soft - min(RESERVED_DESCRIPTORS, soft // 2))

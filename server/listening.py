@@ -1,13 +1,15 @@
-"""Listening: the sockets that a service accepts from."""
+"""Listening: the sockets that a service accepts from, over TCP, at a path, or as systemd hands them over."""
 
 import errno
+import os
 import socket
-from typing import Final
+import stat
+from contextlib import suppress
+from typing import Final, final
 
 from .settings import Settings
+from .systemd import inherited_sockets
 
-# Connections the kernel keeps for us between two turns of the loop.
-BACKLOG: Final = 128
 # Octets that the kernel holds unsent before it says that a socket is full; else it would hold megabytes.
 NOTSENT_LOWAT: Final = 32 * 1024
 
@@ -18,9 +20,87 @@ class ListenError(Exception):
     """No socket could be opened to listen on; the message is for the person who asked for it."""
 
 
-def open_sockets(settings: Settings) -> list[socket.socket]:
-    """Bind every address that the host name stands for, all to the same port. Raises ListenError."""
-    host, port = settings.host, settings.port
+@final
+class Listener:
+    """A socket to accept from, and the file of ours that goes when it is closed, if there is one."""
+
+    __slots__ = ("_file", "socket")
+
+    def __init__(self, listening: socket.socket, *, owns_file: bool = False) -> None:
+        self.socket = listening
+        listening.setblocking(False)
+        path = listening.getsockname() if owns_file else ""
+        self._file = (path, _identity(path)) if owns_file else None
+
+    @property
+    def address(self) -> tuple[str, int] | None:
+        """Host and port, or None where it is a path."""
+        if self.socket.family == socket.AF_UNIX:
+            return None
+        host, port = self.socket.getsockname()[:2]
+        return host, port
+
+    def describe(self, scheme: str) -> str:
+        """Say where clients find it."""
+        if self.address is None:
+            name = self.socket.getsockname()
+            # An abstract name, which begins with a NUL, is read as octets.
+            return f"unix:{os.fsdecode(name).replace(chr(0), '@')}"
+        host, port = self.address
+        return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
+
+    def close(self) -> None:
+        """Stop listening; whoever waits in the queue is refused."""
+        self.socket.close()
+        if self._file is None:
+            return
+        path, identity = self._file
+        # Another server may have its own there by now.
+        with suppress(FileNotFoundError):
+            if _identity(path) == identity:
+                os.unlink(path)
+
+
+def open_listeners(settings: Settings) -> list[Listener]:
+    """Return what systemd hands over, else the unix socket, else every address. Raises ListenError."""
+    try:
+        sockets = inherited_sockets()
+    except OSError as error:
+        raise ListenError(f"can't take over the inherited sockets: {error.strerror or error}") from None
+    if sockets:
+        listeners = [Listener(inherited) for inherited in sockets]
+    elif settings.unix:
+        listeners = [Listener(_open_unix(settings.unix, settings.unix_mode), owns_file=True)]
+    else:
+        listeners = [Listener(opened) for opened in _open_tcp(settings.host, settings.port)]
+    for listener in listeners:
+        _tune(listener.socket, settings)
+    return listeners
+
+
+def _tune(listening: socket.socket, settings: Settings) -> None:
+    """Set what accepted sockets inherit."""
+    if settings.socket_send_buffer:
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, settings.socket_send_buffer)
+    if listening.family != socket.AF_UNIX and hasattr(socket, "TCP_NOTSENT_LOWAT"):
+        listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, NOTSENT_LOWAT)
+
+
+def _open_tcp(hosts: tuple[str, ...], port: int) -> list[socket.socket]:
+    """Bind every address that the host names stand for, all to the same port. Raises ListenError."""
+    sockets: list[socket.socket] = []
+    name = ""
+    try:
+        for name in hosts:
+            sockets += _open_host(name, sockets[0].getsockname()[1] if sockets else port)
+    except OSError as error:
+        for opened in sockets:
+            opened.close()
+        raise ListenError(f"can't listen on {name}:{port}: {error.strerror}") from None
+    return sockets
+
+
+def _open_host(host: str, port: int) -> list[socket.socket]:
     # localhost is both loopback addresses, whatever the machine's own tables say.
     names = ["127.0.0.1", "::1"] if host == "localhost" else [host]
     sockets: list[socket.socket] = []
@@ -30,35 +110,60 @@ def open_sockets(settings: Settings) -> list[socket.socket]:
                 name, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
             ):
                 try:
-                    sockets.append(_bind(family, kind, proto, (address[0], port, *address[2:]), settings))
+                    sockets.append(_bind(family, kind, proto, (address[0], port, *address[2:])))
                 except OSError as error:
                     # A machine without IPv6 has no ::1.
                     if name != "::1" or not sockets or error.errno not in _NO_IPV6:
                         raise
                 port = sockets[0].getsockname()[1]
-    except OSError as error:
+    except OSError:
         for opened in sockets:
             opened.close()
-        raise ListenError(f"can't listen on {host}:{port}: {error.strerror}") from None
+        raise
     return sockets
 
 
-def _bind(
-    family: int, kind: int, proto: int, address: tuple[object, ...], settings: Settings
-) -> socket.socket:
-    listener = socket.socket(family, kind, proto)
+def _bind(family: int, kind: int, proto: int, address: tuple[object, ...]) -> socket.socket:
+    listening = socket.socket(family, kind, proto)
     try:
         # A restarted server needn't wait for the last one's connections to fade.
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if family == socket.AF_INET6:
-            listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-        # Accepted sockets inherit these.
-        if settings.socket_send_buffer:
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, settings.socket_send_buffer)
-        if hasattr(socket, "TCP_NOTSENT_LOWAT"):
-            listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, NOTSENT_LOWAT)
-        listener.bind(address)
+            listening.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        listening.bind(address)
     except OSError:
-        listener.close()
+        listening.close()
         raise
-    return listener
+    return listening
+
+
+def _open_unix(path: str, mode: int) -> socket.socket:
+    """Bind a path, also over the file that a dead server left there. Raises ListenError."""
+    listening = socket.socket(socket.AF_UNIX)
+    # The file must at no time be open to more users than it is meant for.
+    umask = os.umask(~mode & 0o777)
+    try:
+        if _is_left_over(path):
+            os.unlink(path)
+        listening.bind(path)
+    except OSError as error:
+        listening.close()
+        raise ListenError(f"can't listen on unix:{path}: {error.strerror or error}") from None
+    finally:
+        os.umask(umask)
+    return listening
+
+
+def _is_left_over(path: str) -> bool:
+    """Tell whether a path is a socket's on which nobody listens any more."""
+    with suppress(FileNotFoundError), socket.socket(socket.AF_UNIX) as probe:
+        if not stat.S_ISSOCK(os.lstat(path).st_mode):
+            return False
+        probe.setblocking(False)
+        return probe.connect_ex(path) == errno.ECONNREFUSED
+    return False
+
+
+def _identity(path: str) -> tuple[int, int]:
+    status = os.lstat(path)
+    return status.st_dev, status.st_ino

@@ -3,10 +3,11 @@
 import asyncio
 import logging
 from collections.abc import Callable, Mapping
-from typing import Final, cast, final
+from typing import Final, final
 
 from rfc6455 import DeflateOptions
 
+from .acceptor import Acceptor
 from .application import Application
 from .authentication import make_authenticator
 from .budget import Budget
@@ -22,15 +23,15 @@ from .drain import Drain
 from .expiry import Expiries
 from .fanout import Fanout
 from .heartbeat import SWEEP, Heartbeat
+from .herd import Herd
 from .history import Archive
 from .hooks import Hooks
-from .http import HttpProtocol
 from .hub import Hub
 from .identity import UNAUTHORIZED
 from .journal import Journal
 from .json_bounds import JsonBounds
 from .limits import Admission, HandshakeRates, Limiter, Rates, descriptor_limit
-from .listening import BACKLOG, open_sockets
+from .listening import open_listeners
 from .management import Guard, management
 from .memory import default_budget
 from .overflow import OverflowRules
@@ -44,6 +45,7 @@ from .settings import Settings, SettingsError
 from .tick import MAX_BATCH
 from .tls import ServerTls, TlsError
 from .traffic import Traffic
+from .turned_away import TurnedAway
 
 logger = logging.getLogger(__name__)
 
@@ -80,10 +82,13 @@ class Service:
             self.files["certificate"] = self.tls.reload
         if settings.auth_tokens:
             self.files["file of tokens"] = self._reload_tokens
+        # Where it listens: host and port of each TCP socket; and all of them, for people.
         self.addresses: list[tuple[str, int]] = []
+        self.places: list[str] = []
         self._handlers = dict(handlers or {})
         self._tasks: set[asyncio.Task[None]] = set()
-        self._servers: list[asyncio.Server] = []
+        self._acceptors: list[Acceptor] = []
+        self._turned_away: TurnedAway | None = None
         self._sweep: asyncio.TimerHandle | None = None
         self._loop = asyncio.get_running_loop()
         self.context = self._make_context()
@@ -104,20 +109,17 @@ class Service:
             await self._application.start_hook()
         if self._authenticator is not None:
             await self._authenticator.start()
-        settings = self.settings
-        tls = self.tls
-        for listener in open_sockets(settings):
-            self._servers.append(
-                await self._loop.create_server(
-                    lambda: cast(asyncio.Protocol, HttpProtocol(self.context)),
-                    sock=listener,
-                    backlog=BACKLOG,
-                    ssl=None if tls is None else tls.context,
-                    ssl_handshake_timeout=None if tls is None else settings.handshake_timeout,
-                    ssl_shutdown_timeout=None if tls is None else settings.close_timeout,
-                )
-            )
-            self.addresses.append(listener.getsockname()[:2])
+        traffic = self.context.traffic
+        herd = Herd(lambda: traffic.handshakes.get("101", 0))
+        listeners = open_listeners(self.settings)
+        self._turned_away = TurnedAway(self.context)
+        for listener in listeners:
+            if listener.address is not None:
+                self.addresses.append(listener.address)
+            self.places.append(listener.describe("http" if self.tls is None else "https"))
+            acceptor = Acceptor(listener, self.context, self.tls, herd, self._turned_away)
+            self._acceptors.append(acceptor)
+            acceptor.start()
         self.context.pauses.start()
         self._on_sweep()
 
@@ -159,13 +161,17 @@ class Service:
         self._abort_all()
 
     def _stop_accepting(self) -> None:
-        for server in self._servers:
-            server.close()
+        for acceptor in self._acceptors:
+            acceptor.close()
 
     def _abort_all(self) -> None:
         self.context.pauses.stop()
         if self._sweep is not None:
             self._sweep.cancel()
+        for acceptor in self._acceptors:
+            acceptor.abort()
+        if self._turned_away is not None:
+            self._turned_away.close()
         for connection in list(self.context.connections):
             connection.abort()
 
@@ -280,7 +286,8 @@ class Service:
 
 def _served_hosts(settings: Settings) -> tuple[str, ...]:
     """On loopback only its own names are served, against rebound DNS names; elsewhere any, unless told."""
-    if settings.allowed_hosts or settings.host not in ("localhost", "127.0.0.1", "::1"):
+    is_loopback = not settings.unix and set(settings.host) <= {"localhost", "127.0.0.1", "::1"}
+    if settings.allowed_hosts or not is_loopback:
         return settings.allowed_hosts
     return LOOPBACK_NAMES
 

@@ -10,10 +10,10 @@ from .json_bounds import MAX_DEPTH, MAX_KEYS
 from .kinds import (
     KIB,
     MIB,
+    Addresses,
     Bytes,
     Cookie,
     Count,
-    Host,
     Hosts,
     Keys,
     Kind,
@@ -22,6 +22,7 @@ from .kinds import (
     Loop,
     Memory,
     MetricsReaders,
+    Mode,
     Module,
     Origins,
     Path,
@@ -55,8 +56,12 @@ def option(default: T, help: str, *, zero: str = "", group: str = "") -> T:
 class Settings:
     """The server's options; raises SettingsError for values out of range or at odds with each other."""
 
-    host: Host = option("localhost", "Where to listen; localhost is 127.0.0.1 and ::1.", group="Listening")
+    host: Addresses = option(
+        ("localhost",), "Where to listen; localhost is 127.0.0.1 and ::1.", group="Listening"
+    )
     port: Port = option(8765, "TCP port.", zero="any free one")
+    unix: Path = option("", "Unix socket to listen on, in place of host and port.")
+    unix_mode: Mode = option(0o660, "Who may connect to it, by the mode of its file.")
     tls_certificate: Path = option(
         "", "Certificate chain in PEM, to serve https and wss; SIGHUP reads it anew."
     )

@@ -227,7 +227,7 @@ async def _serve(
     **settings: Any,
 ) -> AsyncIterator[Running]:
     before = take_census()
-    options = Settings(**{"host": "127.0.0.1", "port": 0, **settings})
+    options = Settings(**{"host": ("127.0.0.1",), "port": 0, **settings})
     running = Running(Service(options, handlers, application))
     error_log = _ErrorLog(running.errors)
     logging.getLogger().addHandler(error_log)

@@ -24,7 +24,9 @@ class FakeTransport(asyncio.Transport):
         self.buffered = 0
         self.end = ""
         self._can_write_eof = can_write_eof
-        self.protocol: asyncio.BaseProtocol = cast(asyncio.BaseProtocol, HttpProtocol(service.context))
+        service.context.admission.admit("192.0.2.1")
+        protocol = HttpProtocol(service.context, "192.0.2.1")
+        self.protocol: asyncio.BaseProtocol = cast(asyncio.BaseProtocol, protocol)
         self.protocol.connection_made(self)
 
     # The test's side.

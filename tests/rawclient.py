@@ -124,6 +124,18 @@ class RawClient:
             raise
         return cls(connecting)
 
+    @classmethod
+    async def connect_unix(cls, path: str) -> Self:
+        """Connect to a path."""
+        connecting = socket.socket(socket.AF_UNIX)
+        connecting.setblocking(False)
+        try:
+            await asyncio.get_running_loop().sock_connect(connecting, path)
+        except BaseException:
+            connecting.close()
+            raise
+        return cls(connecting)
+
     async def send(self, data: bytes) -> None:
         """Send it all."""
         async with asyncio.timeout(_PATIENCE):

@@ -97,7 +97,7 @@ async def come_and_go(clock: Clock, limit: int, size: int) -> str:
 
 @provokes("write_high_water", 1 << 18)
 async def read_nothing(clock: Clock, limit: int, size: int) -> str:
-    service = serve(host="127.0.0.1", port=0, write_high_water=limit, socket_send_buffer=4096)
+    service = serve(host=("127.0.0.1",), port=0, write_high_water=limit, socket_send_buffer=4096)
     await service.start()
     client = await RawClient.connect(service.addresses[0], receive_buffer=4096)
     try:

@@ -5,7 +5,6 @@ from collections.abc import Iterator
 
 import pytest
 
-from server.http import MAX_REFUSED
 from server.plain import CHUNK_WEIGHT, MAX_UNWANTED_BODY
 from tests.conftest import NARROW, Running, Serve, eventually
 from tests.rawclient import ACCEPT, TEXT, Answer, Frame, RawClient, closed, get, said, text, upgrade
@@ -54,7 +53,7 @@ def expected_status(vector: RequestVector, request: bytes) -> int:
 async def test_request_gets_its_answer(vector: RequestVector, service: Serve) -> None:
     request = vector.request.replace(b" /chat HTTP/", b" /echo HTTP/", 1)
     status = expected_status(vector, request)
-    async with service(host=ANY_HOST, handshake_timeout=0.1 if status == 408 else 10.0) as running:
+    async with service(host=(ANY_HOST,), handshake_timeout=0.1 if status == 408 else 10.0) as running:
         client = await running.connect()
         await client.send(request)
         answer = await client.answer(to_head=request.startswith(b"HEAD"))
@@ -462,13 +461,18 @@ async def test_head_is_held_to_the_settings(status: int, request_: bytes, servic
         assert status == (await ask(running, request_)).status
 
 
+def assert_full(answer: Answer) -> None:
+    assert 503 == answer.status
+    assert 1 <= int(answer.fields["retry-after"]) <= 5
+
+
 async def test_connections_over_the_cap_are_told_when_to_come_back(service: Serve) -> None:
     async with service(max_connections=2) as running:
         first = await running.open()
         await running.open()
         third = await running.connect()
         answer = await third.answer()
-        assert (503, "5") == (answer.status, answer.fields["retry-after"])
+        assert_full(answer)
         await third.eof()
         first.close()
         await eventually(1, lambda: len(running.context.admission))
@@ -476,10 +480,10 @@ async def test_connections_over_the_cap_are_told_when_to_come_back(service: Serv
 
 
 async def test_connections_over_the_cap_of_an_address_leave_the_others_room(service: Serve) -> None:
-    async with service(host="0.0.0.0", max_connections_per_address=2) as running:
+    async with service(host=("0.0.0.0",), max_connections_per_address=2) as running:
         clients = [await running.connect(source="127.0.0.3") for _ in range(3)]
         answer = await clients[2].answer()
-        assert (503, "5") == (answer.status, answer.fields["retry-after"])
+        assert_full(answer)
         await clients[2].eof()
         other = await running.connect(source="127.0.0.4")
         await other.open("/echo", "Host: localhost")
@@ -504,7 +508,7 @@ async def test_handshakes_over_the_rate_are_refused_before_all_else(path: str, s
         last = await running.connect(source="127.0.0.3")
         await last.send(upgrade())
         answer = await last.answer()
-        assert (503, "5") == (answer.status, answer.fields["retry-after"])
+        assert_full(answer)
         # A plain request asks for no handshake.
         other = await running.connect()
         await other.send(get("/healthz"))
@@ -628,7 +632,7 @@ async def test_stopping_server_refuses_an_upgrade_with_503(service: Serve) -> No
         await eventually(True, lambda: running.context.is_draining)
         await client.send(b"\r\n")
         answer = await client.answer()
-        assert (503, "5") == (answer.status, answer.fields["retry-after"])
+        assert_full(answer)
         await client.eof()
         client.close()
         await stopping
@@ -670,19 +674,3 @@ async def test_frame_behind_the_head_is_answered(service: Serve) -> None:
         assert 101 == (await client.answer()).status
         assert [Frame(TEXT, b"Hello"), closed(1000)] == await client.frames(2)
         await client.eof()
-
-
-@pytest.mark.parametrize(("excess", "is_told"), [(-1, True), (0, False), (1, False)])
-async def test_connections_over_the_cap_are_told_so_up_to_a_number(
-    excess: int, is_told: bool, service: Serve
-) -> None:
-    async with service(max_connections=1) as running:
-        await running.connect()
-        await eventually(1, lambda: len(running.context.admission))
-        refused = [await running.connect() for _ in range(MAX_REFUSED + excess)]
-        await eventually(min(len(refused), MAX_REFUSED), lambda: len(running.context.closings))
-        last = await running.connect()
-        if is_told:
-            assert 503 == (await last.answer()).status
-        else:
-            assert b"" == await last.rest()

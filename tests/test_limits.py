@@ -279,10 +279,10 @@ def hard_limit() -> Iterator[int]:
 @pytest.mark.parametrize(
     ("soft", "connections"),
     [
-        (RESERVED_DESCRIPTORS - 1, 1),
-        (RESERVED_DESCRIPTORS, 1),
-        (RESERVED_DESCRIPTORS + 1, 1),
-        (RESERVED_DESCRIPTORS + 2, 2),
+        (80, 40),
+        (2 * RESERVED_DESCRIPTORS - 2, RESERVED_DESCRIPTORS - 1),
+        (2 * RESERVED_DESCRIPTORS, RESERVED_DESCRIPTORS),
+        (2 * RESERVED_DESCRIPTORS + 2, RESERVED_DESCRIPTORS + 2),
         (1000, 1000 - RESERVED_DESCRIPTORS),
     ],
 )

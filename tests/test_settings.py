@@ -15,8 +15,10 @@ DAY = 86_400
 
 # name, default, another value as text, as TOML, as Python
 OPTIONS = [
-    ("host", "localhost", "0.0.0.0", '"0.0.0.0"', "0.0.0.0"),
+    ("host", ("localhost",), "0.0.0.0, ::1", '["0.0.0.0", "::1"]', ("0.0.0.0", "::1")),
     ("port", 8765, "9000", "9000", 9000),
+    ("unix", "", "/run/server.sock", '"/run/server.sock"', "/run/server.sock"),
+    ("unix_mode", 0o660, "600", '"600"', 0o600),
     ("tls_certificate", "", "chain.pem", '"chain.pem"', "chain.pem"),
     ("tls_key", "", "key.pem", '"key.pem"', "key.pem"),
     (
@@ -311,7 +313,8 @@ BESIDE = {
 
 def test_the_limits_above_name_every_number() -> None:
     numbers = {name for name, _, _, _, value in OPTIONS if type(value) in (int, float)}
-    assert numbers == {name for name, *_ in LIMITS}
+    # Every mode that can be written is one.
+    assert numbers - {"unix_mode"} == {name for name, *_ in LIMITS}
 
 
 @pytest.mark.parametrize(("name", "below", "least", "most", "above"), LIMITS)
@@ -364,8 +367,11 @@ MESSAGES = [
         ["--log-level=loud"],
         "log_level: expected one of debug, info, warning, error, got 'loud' (flag --log-level)",
     ),
-    (["--host="], "host: expected a name or an address, got '' (flag --host)"),
-    (["--host=a\nb"], "host: expected a name or an address, got 'a\\nb' (flag --host)"),
+    (["--unix-mode=0660"], "unix_mode: expected an octal mode such as 660, got '0660' (flag --unix-mode)"),
+    (["--unix-mode=668"], "unix_mode: expected an octal mode such as 660, got '668' (flag --unix-mode)"),
+    (["--host=a,,b"], "host: expected names or addresses, got 'a,,b' (flag --host)"),
+    (["--host="], "host: expected names or addresses, got '' (flag --host)"),
+    (["--host=a\nb"], "host: expected names or addresses, got 'a\\nb' (flag --host)"),
     (
         ["--write-high-water=8KiB"],
         "write_low_water: expected less than write_high_water, 8KiB (flag --write-high-water), "
@@ -438,7 +444,7 @@ HOSTS = "a list of hosts without ports, such as example.com, *.example.com or [:
         ("max_head = 1.5", "max_head: expected a size such as 65536, 64KiB or 1MiB, got 1.5 (file PATH)"),
         ("pong_timeout = '1'", "pong_timeout: expected a number of seconds, got '1' (file PATH)"),
         ("compression = 1", "compression: expected true or false, got 1 (file PATH)"),
-        ("host = 1", "host: expected a name or an address, got 1 (file PATH)"),
+        ("host = 1", "host: expected names or addresses, got 1 (file PATH)"),
         ("loop = false", "loop: expected one of auto, uvloop, asyncio, got False (file PATH)"),
         (
             "allowed_hosts = 'a'",

@@ -222,7 +222,7 @@ def resting_application() -> Application:
 
 async def test_stop_that_is_cancelled_in_any_await_can_be_done_again(loop_name: str) -> None:
     base = take_census()
-    settings = Settings(host="127.0.0.1", port=0, drain_timeout=0.5)
+    settings = Settings(host=("127.0.0.1",), port=0, drain_timeout=0.5)
 
     async def attempt(number: int) -> bool:
         service = Service(settings, {"/app": converse}, resting_application())

@@ -23,7 +23,7 @@ pytestmark = pytest.mark.real
 # From the blocks that no network uses (RFC 5737).
 HERE: Final = "198.51.100.1"
 THERE: Final = "198.51.100.2"
-BEATING: Final[dict[str, Any]] = {**NO_RATES, "host": HERE, "ping_interval": 0.5}
+BEATING: Final[dict[str, Any]] = {**NO_RATES, "host": (HERE,), "ping_interval": 0.5}
 JOIN: Final = text('{"action":"join","room":"a"}')
 
 _CLONE_NEWNET: Final = 0x40000000

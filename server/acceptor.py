@@ -1,0 +1,216 @@
+"""Acceptor: takes connections from a listening socket, as many as can be served, and tells the others so.
+
+asyncio's own loop goes on when no descriptor is left, and logs each attempt (CPython gh-151615); libuv's
+closes what it can't keep without a word. Here whoever finds no room costs no TLS and no transport.
+"""
+
+import asyncio
+import errno
+import select
+import socket
+from collections.abc import Coroutine
+from functools import partial
+from typing import Any, Final, cast, final
+
+from .context import Context
+from .herd import BACKLOG, Herd
+from .http import HttpProtocol
+from .listening import Listener
+from .tls import ServerTls
+from .turned_away import TurnedAway
+
+# Connections that are accepted in a turn of the loop at the most; what else there is to do comes between.
+MAX_PER_TURN: Final = 32
+# Seconds to wait where accepting fails for want of something that a descriptor less doesn't give.
+PAUSE: Final = 0.1
+
+_NO_DESCRIPTORS: Final = (errno.EMFILE, errno.ENFILE)
+_NO_MEMORY: Final = (errno.ENOBUFS, errno.ENOMEM)
+
+Opening = Coroutine[asyncio.Future[Any], None, object]
+
+
+@final
+class Descriptor:
+    """An accepted socket for uvloop, which asks for these, and then for nothing but that it is kept."""
+
+    __slots__ = ("_number", "family")
+
+    type = socket.SOCK_STREAM
+
+    def __init__(self, number: int, family: int) -> None:
+        self._number = number
+        self.family = family
+
+    def fileno(self) -> int:
+        """Return the descriptor, which is uvloop's to close."""
+        return self._number
+
+    def close(self) -> None:
+        """Leave it to uvloop."""
+
+
+@final
+class Acceptor:
+    """Accepts from one listener, from `start()` to `close()`."""
+
+    __slots__ = (
+        "_context",
+        "_family",
+        "_herd",
+        "_is_behind",
+        "_listener",
+        "_loop",
+        "_opening",
+        "_pause",
+        "_takes_sockets",
+        "_tls",
+        "_turned_away",
+    )
+
+    def __init__(
+        self,
+        listener: Listener,
+        context: Context,
+        tls: ServerTls | None,
+        herd: Herd,
+        turned_away: TurnedAway,
+    ) -> None:
+        self._listener = listener
+        self._family = listener.socket.family
+        self._context = context
+        self._herd = herd
+        self._turned_away = turned_away
+        self._loop = asyncio.get_running_loop()
+        self._takes_sockets = isinstance(self._loop, asyncio.BaseEventLoop)
+        self._pause: asyncio.TimerHandle | None = None
+        self._opening: dict[Opening, HttpProtocol] = {}
+        # Whether the last turn took as many as it may, and so left others waiting.
+        self._is_behind = False
+        self._tls: dict[str, Any] = {}
+        if tls is not None:
+            self._tls = {
+                "ssl": tls.context,
+                "ssl_handshake_timeout": context.settings.handshake_timeout,
+                "ssl_shutdown_timeout": context.settings.close_timeout,
+            }
+
+    def start(self) -> None:
+        """Begin to accept."""
+        self._listener.socket.listen(BACKLOG)
+        self._resume()
+
+    def close(self) -> None:
+        """Accept nobody any more; the kernel refuses who waits in its queue. Once more does nothing."""
+        if self._listener.socket.fileno() < 0:
+            return
+        self._loop.remove_reader(self._listener.socket)
+        if self._pause is not None:
+            self._pause.cancel()
+        self._listener.close()
+
+    def abort(self) -> None:
+        """End the connections that are being opened."""
+        for opening in list(self._opening):
+            opening.close()
+            self._end(opening)
+
+    def _resume(self) -> None:
+        self._pause = None
+        self._loop.add_reader(self._listener.socket, self._on_readable)
+
+    def _on_readable(self) -> None:
+        """Take those who wait, but not more than a turn's worth."""
+        listening = self._listener.socket
+        self._herd.measure()
+        for _ in range(MAX_PER_TURN):
+            try:
+                # What socket.accept() begins with; the socket that it makes of it isn't always wanted.
+                number, name = listening._accept()  # type: ignore[attr-defined]  # see above
+            except BlockingIOError:
+                self._is_behind = False
+                return
+            except OSError as error:
+                if not self._recover(error):
+                    return
+                continue
+            address = name[0] if self._family != socket.AF_UNIX else ""
+            reason = self._judge(address)
+            if reason is None:
+                self._open(number, address)
+            else:
+                self._turned_away.add(self._make_socket(number), reason, can_read=not self._tls)
+        self._is_behind = True
+
+    def _judge(self, address: str) -> str | None:
+        """Let somebody in, or tell for the log why not."""
+        if self._is_behind and not self._herd.has_room(len(self._context.handshakes)):
+            return "more came at once than there is time for"
+        if not self._context.admission.admit(address):
+            return "there was no room for another connection"
+        return None
+
+    def _recover(self, error: OSError) -> bool:
+        """Tell whether to go on accepting after an error."""
+        if error.errno in _NO_DESCRIPTORS:
+            # accept(2) says so before it looks whether anybody waits.
+            if not _is_readable(self._listener.socket):
+                return False
+            if self._turned_away.make_room():
+                return self._turn_one_away()
+        if error.errno in _NO_DESCRIPTORS + _NO_MEMORY:
+            self._turned_away.log(f"can't accept connections for a moment: {error.strerror}")
+            self._loop.remove_reader(self._listener.socket)
+            self._pause = self._loop.call_later(PAUSE, self._resume)
+            return False
+        # accept(2): the connection that was next has failed already; those behind it have not.
+        return True
+
+    def _turn_one_away(self) -> bool:
+        """Accept the next one on the descriptor in reserve, if no other thread is faster."""
+        try:
+            number, _ = self._listener.socket._accept()  # type: ignore[attr-defined]  # as above
+        except OSError:
+            self._turned_away.keep_spare()
+            return False
+        accepted = self._make_socket(number)
+        self._turned_away.add(accepted, "no descriptor was left", can_read=not self._tls)
+        return True
+
+    def _make_socket(self, number: int) -> socket.socket:
+        listening = self._listener.socket
+        accepted = socket.socket(listening.family, listening.type, listening.proto, number)
+        accepted.setblocking(False)
+        return accepted
+
+    def _open(self, number: int, address: str) -> None:
+        file: Any = self._make_socket(number) if self._takes_sockets else Descriptor(number, self._family)
+        protocol = HttpProtocol(self._context, address)
+        opening = self._loop.connect_accepted_socket(
+            lambda: cast(asyncio.Protocol, protocol), file, **self._tls
+        )
+        self._opening[opening] = protocol
+        self._advance(opening)
+
+    def _advance(self, opening: Opening, _: object = None) -> None:
+        """Do what a task would, without making one: that would take 2 us of the 45 of a handshake."""
+        if opening not in self._opening:
+            return
+        try:
+            waiting = opening.send(None)
+        except (OSError, RuntimeError, StopIteration):
+            self._end(opening)
+        else:
+            waiting.add_done_callback(partial(self._advance, opening))
+
+    def _end(self, opening: Opening) -> None:
+        protocol = self._opening.pop(opening)
+        # Without TLS nobody was told of it yet, and nobody will be.
+        if not protocol.is_connected:
+            protocol.connection_lost(None)
+
+
+def _is_readable(listening: socket.socket) -> bool:
+    poll = select.poll()
+    poll.register(listening, select.POLLIN)
+    return bool(poll.poll(0))
