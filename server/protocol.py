@@ -366,6 +366,9 @@ class WebSocketSession:
             # A new list: the tick keeps the old one to compare with.
             self.out = self.out[count:] if count < len(self.out) else None
             self._write()
+            if self.out and self._transport.is_closing():
+                # The peer has reset the connection, which the transport is about to tell.
+                return
         if self.out:
             self._bound_waiting(self.out, tick.now)
             return
