@@ -178,7 +178,7 @@ async def run(server: ServerProcess, clients: int, lasting: float = LASTING) -> 
             client.close()
     polite[1].cancel()
     published = sum(member.said for member in members)
-    await eventually({published}, lambda: {member.position for member in members})
+    await eventually({published}, lambda: {member.log.heard for member in members})
     polite[0].cancel()
     for ended in await asyncio.gather(*polite, return_exceptions=True):
         if not isinstance(ended, asyncio.CancelledError):
