@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import re
 from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Final, final
@@ -27,6 +28,8 @@ _STATUS: Final = {
     "unavailable": 503,
 }
 _FORBIDDEN: Final = 403
+# 6750 3: what an error_description can't hold, and an application may say.
+_UNFIT: Final = re.compile(r"[^\x20\x21\x23-\x5b\x5d-\x7e]")
 
 AuthenticateHook = Callable[[str | None, Request | None], Awaitable[Identity | None]]
 
@@ -78,9 +81,14 @@ class Authenticator:
         check_token(token)
         return self._judge(token, None)
 
-    def reload(self) -> list[Identity]:
+    def reload_tokens(self) -> list[Identity]:
         """Read the file of tokens anew; return whose token is gone. Raises SettingsError."""
         return [] if self._tokens is None else self._tokens.reload()
+
+    def reload_keys(self) -> None:
+        """Read the files of keys anew. Raises SettingsError."""
+        if self._jwt is not None:
+            self._jwt.reload()
 
     def _judge(self, token: str | None, request: Request | None) -> Judged:
         identity = None
@@ -148,7 +156,8 @@ def answer_to(refused: Refusal) -> HandshakeError:
     status = _STATUS.get(refused.code, _FORBIDDEN)
     if status == 401:
         # 6750 3: what is asked for; and what was wrong, if there was a token.
-        wrong = f', error="{refused.code}", error_description="{refused}"'
+        words = _UNFIT.sub("?", str(refused))
+        wrong = f', error="{refused.code}", error_description="{words}"'
         challenge = 'Bearer realm="websocket"' + (wrong if refused.code == "invalid_token" else "")
         return refusal(status, str(refused), ("WWW-Authenticate", challenge))
     if status == 503:

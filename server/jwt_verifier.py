@@ -40,21 +40,26 @@ class JwtVerifier:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._keys: list[Key] = []
-        if settings.jwt_secret:
-            self._keys.append(load_secret(settings.jwt_secret))
-        self.remote: RemoteKeys | None = None
-        if settings.jwt_keys.startswith(("https://", "http://")):
-            self.remote = RemoteKeys(settings.jwt_keys)
-        elif settings.jwt_keys:
-            self._keys += load_public_keys(settings.jwt_keys)
-        self._algorithms = [key.algorithm for key in self._keys]
+        self._algorithms: set[str] = set()
+        is_url = settings.jwt_keys.startswith(("https://", "http://"))
+        self.remote = RemoteKeys(settings.jwt_keys) if is_url else None
+        self.reload()
+
+    def reload(self) -> None:
+        """Read the files of keys anew; ones that can't be used change nothing. Raises SettingsError."""
+        settings = self._settings
+        keys = [load_secret(settings.jwt_secret)] if settings.jwt_secret else []
+        if settings.jwt_keys and self.remote is None:
+            keys += load_public_keys(settings.jwt_keys)
+        self._keys = keys
+        self._algorithms = {key.algorithm for key in keys}
         if self.remote is not None:
-            self._algorithms += self.remote.algorithms
+            self._algorithms |= self.remote.algorithms
 
     def verify(self, token: str) -> Judged:
         """Say whose token it is, at once if its key is at hand. Raises Refusal, now or when it is awaited."""
         algorithm, id = _read_header(token)
-        if algorithm not in self._algorithms:
+        if not isinstance(algorithm, str) or algorithm not in self._algorithms:
             raise _invalid("The token is not signed in a way that is accepted here.")
         key = choose(self._keys, algorithm, id)
         if key is None and self.remote is not None:

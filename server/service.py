@@ -82,6 +82,8 @@ class Service:
             self.files["certificate"] = self.tls.reload
         if settings.auth_tokens:
             self.files["file of tokens"] = self._reload_tokens
+        if self._authenticator is not None and (settings.jwt_secret or settings.jwt_keys):
+            self.files["file of keys"] = self._authenticator.reload_keys
         # Where it listens: host and port of each TCP socket; and all of them, for people.
         self.addresses: list[tuple[str, int]] = []
         self.places: list[str] = []
@@ -136,7 +138,7 @@ class Service:
     def _reload_tokens(self) -> None:
         """Read the tokens anew, and send away who is here by one that is gone."""
         assert self._authenticator is not None
-        revoked = set(self._authenticator.reload())
+        revoked = set(self._authenticator.reload_tokens())
         for connection in list(self.context.connections):
             if isinstance(connection, WebSocketSession) and connection.identity in revoked:
                 connection.kick(UNAUTHORIZED, "the token was revoked")

@@ -77,7 +77,9 @@ class Settings:
     max_head: Bytes = option(16 * KIB, "Size of a request's head.", group="Handshake")
     max_fields: Count = option(100, "Header fields in a request.")
     max_target: Bytes = option(8 * KIB, "Length of a request's target.")
-    handshake_timeout: Seconds = option(10.0, "From accepting a connection to the end of its request's head.")
+    handshake_timeout: Seconds = option(
+        10.0, "From accepting a connection to the end of its request's head, and to knowing who asks."
+    )
 
     auth_tokens: Path = option(
         "", "Users and tokens, one of each to a line; SIGHUP reads it anew.", group="Authentication"

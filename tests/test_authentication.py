@@ -251,6 +251,26 @@ async def test_hangup_reads_the_tokens_anew_and_sends_away_whose_are_gone(
     assert BOB not in server.errors()
 
 
+async def test_hangup_reads_the_keys_anew(start_server: Callable[..., ServerProcess], tmp_path: Path) -> None:
+    newer = "another secret that is just as long as it"
+    path = write(tmp_path, "secret", SECRET)
+    server = start_server("--jwt-secret", path)
+    staying = await server.connect()
+    await staying.open("/ws", f"Authorization: Bearer {sign()}")
+    rewrite(path, "short")
+    server.process.send_signal(signal.SIGHUP)
+    await eventually(1, lambda: server.errors().count("got 5; the old one stays"))
+    rewrite(path, newer)
+    server.process.send_signal(signal.SIGHUP)
+    await eventually(1, lambda: server.errors().count("the file of keys was read anew"))
+    for secret, status in ((SECRET, 401), (newer, 101)):
+        client = await server.connect()
+        await client.send(upgrade("/ws", f"Authorization: Bearer {sign(secret)}"))
+        assert status == (await client.answer()).status
+    await act(staying, action="ping")
+    assert ["welcome", "pong"] == [(await told(staying))["type"] for _ in range(2)]
+
+
 def test_file_that_can_not_be_used_stops_the_start(start_server: Callable[..., ServerProcess]) -> None:
     with pytest.raises(AssertionError, match="auth_tokens: can't read none: No such file or directory"):
         start_server("--auth-tokens", "none")

@@ -167,6 +167,10 @@ async def ask_again(token: str | None, request: Request | None) -> None:
     raise Refusal("unauthorized", "Sign in again.")
 
 
+async def quote(token: str | None, request: Request | None) -> None:
+    raise Refusal("invalid_token", 'Not "you",\r\nX-Evil: \u202e again \\.')
+
+
 async def look_up(token: str | None, request: Request | None) -> Identity:
     return {"somebody": Identity("somebody")}[str(token)]
 
@@ -200,6 +204,7 @@ def give_no_coroutine(token: str | None, request: Request | None) -> Any:
     [
         (refuse, 403, b"You are not welcome here.", ""),
         (ask_again, 401, b"Sign in again.", ""),
+        (quote, 401, b"again", ""),
         (look_up, 500, b"The application failed.", "the authenticate hook failed: KeyError"),
         (give_a_name, 500, b"The application failed.", "the authenticate hook returned no Identity: str"),
         (give_true, 500, b"The application failed.", "the authenticate hook returned no Identity: bool"),
@@ -215,6 +220,7 @@ async def test_hook_that_refuses_or_fails(
     async with service({"/who": who_am_i}, asking(hook)) as running:
         answer = await ask(running, "/who", "Authorization: Bearer hush-hush")
         assert (status, True) == (answer.status, says in answer.body)
+        assert "x-evil" not in answer.fields
         assert len(running.errors) == bool(logged)
         assert all(logged in error for error in running.errors)
         # What a KeyError says is the token.

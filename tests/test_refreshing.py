@@ -11,8 +11,8 @@ from server.application import Application
 from server.session import Session
 from tests.conftest import NO_RATES, Running, Serve, eventually
 from tests.jwt_keys import SECRET, sign, write
-from tests.rawclient import RawClient, closed, text
-from tests.test_authentication import act, told
+from tests.rawclient import TEXT, RawClient, closed, text
+from tests.test_authentication import act, told, who_am_i
 
 
 class Place:
@@ -52,6 +52,16 @@ async def test_connection_ends_when_its_token_expires(service: Serve, secret: di
         client = await Place(running).enter(exp=exp)
         assert closed(3000, "the token has expired") == await client.frame()
         assert time.time() >= exp - 0.01
+
+
+@pytest.mark.parametrize("path", ["/", "/echo", "/who"])
+async def test_connection_ends_on_every_path(path: str, service: Serve, secret: dict[str, Any]) -> None:
+    async with service({"/who": who_am_i}, **secret) as running:
+        client = await running.open(path, f"Authorization: Bearer {sign()}")
+        Place(running).after(3601)
+        while (frame := await client.frame()).opcode == TEXT:
+            assert "/" == path
+        assert closed(3000, "the token has expired") == frame
 
 
 async def test_nothing_is_delivered_behind_the_end(service: Serve, secret: dict[str, Any]) -> None:
