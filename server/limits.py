@@ -2,12 +2,15 @@
 
 import math
 import resource
+from socket import AF_INET, AF_INET6, inet_ntop, inet_pton
 from typing import Final, final
 
 # Seconds' worth of its rate that a client may save up.
 BURST: Final = 2.0
 # Addresses or users whose spending is remembered at a time, twice that at most.
 MAX_REMEMBERED: Final = 100_000
+# RFC 4291 2.5.5.2: what a socket for both families calls a client that came over IPv4.
+_IPV4_MAPPED: Final = bytes(10) + b"\xff\xff"
 # Descriptors kept for files, pipes and the listening sockets themselves; half of them where they are few.
 RESERVED_DESCRIPTORS: Final = 256
 
@@ -31,11 +34,12 @@ class Rates:
 
 @final
 class Allowance:
-    """What may still be sent: three token buckets that fill together."""
+    """What may still be sent: three token buckets that fill together. `network` is whose it is a part of."""
 
-    __slots__ = ("_filled_at", "_rates", "bytes", "frames", "messages")
+    __slots__ = ("_filled_at", "_rates", "bytes", "frames", "messages", "network")
 
-    def __init__(self, rates: Rates, now: float) -> None:
+    def __init__(self, rates: Rates, now: float, network: str = "") -> None:
+        self.network = network
         self._rates = rates
         self._filled_at = now
         self.messages = rates.messages * BURST
@@ -111,14 +115,13 @@ class Limiter:
         self._per_address = SharedAllowances(per_address) if per_address.are_limits else None
         self._per_user = SharedAllowances(per_user) if per_user.are_limits else None
 
-    def new_allowance(self, now: float) -> Allowance:
-        """Make what one connection may send."""
-        return Allowance(self._per_connection, now)
+    def new_allowance(self, now: float, address: str) -> Allowance:
+        """Make what one connection from that address may send."""
+        return Allowance(self._per_connection, now, network_of(address))
 
     def spend(
         self,
         allowance: Allowance,
-        address: str,
         user: str | None,
         now: float,
         messages: int,
@@ -129,8 +132,8 @@ class Limiter:
         passed = allowance.spend(messages, frames, octets)
         if passed is not None:
             return f"{passed} a second"
-        if self._per_address is not None and address:
-            passed = self._per_address.spend(address, now, messages, frames, octets)
+        if self._per_address is not None and allowance.network:
+            passed = self._per_address.spend(allowance.network, now, messages, frames, octets)
             if passed is not None:
                 return f"{passed} a second from your address"
         if self._per_user is not None and user is not None:
@@ -154,7 +157,7 @@ class HandshakeRates:
     def admit(self, address: str, now: float) -> str | None:
         """Count a handshake; say of what there are too many, `address` or `server`, if anything."""
         per_address = self._per_address if address else None
-        if per_address is not None and per_address.spend(address, now, 1, 0, 0) is not None:
+        if per_address is not None and per_address.spend(network_of(address), now, 1, 0, 0) is not None:
             return "address"
         if self._in_all is not None and self._in_all.spend("", now, 1, 0, 0) is not None:
             return "server"
@@ -182,42 +185,53 @@ class Admission:
 
     def admit(self, address: str) -> bool:
         """Count a connection in, if there is room for it."""
-        if self._connections >= self._max_connections or not self._admit_from(address):
+        if self._connections >= self._max_connections or not self._admit_from(network_of(address)):
             return False
         self._connections += 1
         return True
 
     def move(self, address: str, client: str) -> bool:
         """Count a connection of `address` to the client behind it, if there is room for one of that."""
-        if address == client:
+        network, clients = network_of(address), network_of(client)
+        if network == clients:
             return True
-        if not self._admit_from(client):
+        if not self._admit_from(clients):
             return False
-        self._release_from(address)
+        self._release_from(network)
         return True
 
     def release(self, address: str) -> None:
         """Count a connection out that was admitted."""
         self._connections -= 1
-        self._release_from(address)
+        self._release_from(network_of(address))
 
-    def _admit_from(self, address: str) -> bool:
-        here = self._per_address.get(address, 0)
+    def _admit_from(self, network: str) -> bool:
+        here = self._per_address.get(network, 0)
         if here >= self._max_per_address:
             return False
         # No address, that of a peer on this machine or of a proxy, is nobody's.
-        if address:
-            self._per_address[address] = here + 1
+        if network:
+            self._per_address[network] = here + 1
         return True
 
-    def _release_from(self, address: str) -> None:
-        if not address:
+    def _release_from(self, network: str) -> None:
+        if not network:
             return
-        here = self._per_address[address] - 1
+        here = self._per_address[network] - 1
         if here:
-            self._per_address[address] = here
+            self._per_address[network] = here
         else:
-            del self._per_address[address]
+            del self._per_address[network]
+
+
+def network_of(address: str) -> str:
+    """Return what an address counts as: itself, or in IPv6 the 64 bits of which one subscriber has all."""
+    if ":" not in address:
+        return address
+    packed = inet_pton(AF_INET6, address.partition("%")[0])
+    if packed.startswith(_IPV4_MAPPED):
+        return inet_ntop(AF_INET, packed[len(_IPV4_MAPPED) :])
+    return inet_ntop(AF_INET6, packed[:8] + bytes(8)) + "/64"
 
 
 def descriptor_limit() -> int:

@@ -172,7 +172,7 @@ class WebSocketSession:
         if self.identity is not None:
             self._context.expiries.watch(self)
         if self._context.rates is not None:
-            self._allowance = self._context.rates.new_allowance(self._context.clock())
+            self._allowance = self._context.rates.new_allowance(self._context.clock(), self.address)
         self._is_corked = True
         self.dialect.connected(self)
         self.data_received(trailing)
@@ -290,7 +290,7 @@ class WebSocketSession:
         """Hold a client to its rates; fail one that passed them, and say so in its dialect first."""
         rates = self._context.rates
         assert rates is not None
-        passed = rates.spend(allowance, self.address, self.user, now, messages, frames, octets)
+        passed = rates.spend(allowance, self.user, now, messages, frames, octets)
         if passed is None or self._connection.is_over:
             return
         if self._connection.sending is _OPEN and self._close_wanted is None:

@@ -17,6 +17,7 @@ from server.limits import (
     Rates,
     SharedAllowances,
     descriptor_limit,
+    network_of,
 )
 
 RATES = Rates(messages=10, frames=20, bytes=1000)
@@ -176,7 +177,7 @@ def test_no_more_than_a_number_is_remembered(monkeypatch: pytest.MonkeyPatch) ->
 def test_limiter_says_whose_rate_was_passed() -> None:
     limiter = Limiter(Rates(30, 0, 0), Rates(20, 0, 0), Rates(10, 0, 0))
     passed = [
-        limiter.spend(limiter.new_allowance(0.0), address, user, 0.0, messages, 0, 0)
+        limiter.spend(limiter.new_allowance(0.0, address), user, 0.0, messages, 0, 0)
         for address, user, messages in [
             ("a", None, 61),
             ("a", None, 41),
@@ -200,8 +201,42 @@ def test_limiter_says_whose_rate_was_passed() -> None:
 
 def test_limiter_without_rates_lets_everything_pass() -> None:
     limiter = Limiter(NO_RATES, NO_RATES, NO_RATES)
-    allowance = limiter.new_allowance(0.0)
-    assert limiter.spend(allowance, "a", "alice", 0.0, 10**9, 10**9, 10**12) is None
+    allowance = limiter.new_allowance(0.0, "a")
+    assert limiter.spend(allowance, "alice", 0.0, 10**9, 10**9, 10**12) is None
+
+
+# Addresses. ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("address", "network"),
+    [
+        ("", ""),
+        ("192.0.2.1", "192.0.2.1"),
+        ("::1", "::/64"),
+        ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"),
+        ("2001:DB8:1:2::", "2001:db8:1:2::/64"),
+        ("fe80::1%eth0", "fe80::/64"),
+        ("::ffff:192.0.2.1", "192.0.2.1"),
+    ],
+)
+def test_an_address_of_ipv6_counts_with_all_that_its_subscriber_has(address: str, network: str) -> None:
+    assert network == network_of(address)
+
+
+def test_all_limits_per_address_hold_for_a_network() -> None:
+    one, other, elsewhere = "2001:db8::1", "2001:db8::2", "2001:db8:0:1::1"
+    rates = HandshakeRates(0, 1, 0)
+    assert [None, None, "address", None] == [rates.admit(each, 0.0) for each in (one, other, one, elsewhere)]
+    limiter = Limiter(NO_RATES, Rates(1, 0, 0), NO_RATES)
+    allowances = [limiter.new_allowance(0.0, each) for each in (one, other, elsewhere)]
+    passed = [limiter.spend(allowance, None, 0.0, 2, 0, 0) for allowance in allowances]
+    assert [None, "messages a second from your address", None] == passed
+    admission = Admission(100, 2)
+    assert [True, True, False, True] == [admission.admit(each) for each in (one, other, one, elsewhere)]
+    assert [True, False] == [admission.move(one, other), admission.move(elsewhere, one)]
+    admission.release(other)
+    assert admission.move(elsewhere, one)
 
 
 # Handshakes. ------------------------------------------------------------------------------------------------
