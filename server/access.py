@@ -1,4 +1,8 @@
-"""Access: every request is counted by the status of its answer; handshakes and refusals are logged too."""
+"""Access: every request is counted by the status of its answer, and those that are refused are logged.
+
+Handshakes that succeed are logged for who wants to see them (`--log-level debug`): a line costs as much as the
+handshake.
+"""
 
 import logging
 from typing import Final
@@ -18,6 +22,8 @@ _MAX_PATH: Final = 200
 def note_opened(traffic: Traffic, id: str, address: str, path: str, identity: Identity | None) -> None:
     """Count and log a handshake that succeeded."""
     count(traffic.handshakes, "101")
+    if not logger.isEnabledFor(logging.DEBUG):
+        return
     extra = {
         "connection": id,
         "address": address,
@@ -25,7 +31,7 @@ def note_opened(traffic: Traffic, id: str, address: str, path: str, identity: Id
         "status": 101,
         "path": path,
     }
-    logger.info("session %s opened from %s: 101 %s", id, address, path, extra=extra)
+    logger.debug("session %s opened from %s: 101 %s", id, address, path, extra=extra)
 
 
 def note_answered(traffic: Traffic) -> None:
