@@ -1,7 +1,7 @@
 """Access: every request is counted by the status of its answer, and those that are refused are logged.
 
-Handshakes that succeed are logged for who wants to see them (`--log-level debug`): a line costs as much as the
-handshake.
+Those that succeed are logged for who wants to see them (`--log-level debug`): a line costs as much as all
+the rest of a handshake.
 """
 
 import logging
