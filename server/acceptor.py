@@ -16,6 +16,7 @@ from .context import Context
 from .herd import BACKLOG, Herd
 from .http import HttpProtocol
 from .listening import Listener
+from .proxied import Proxied
 from .tls import ServerTls
 from .turned_away import TurnedAway
 
@@ -26,6 +27,8 @@ PAUSE: Final = 0.1
 
 _NO_DESCRIPTORS: Final = (errno.EMFILE, errno.ENFILE)
 _NO_MEMORY: Final = (errno.ENOBUFS, errno.ENOMEM)
+
+_NO_ROOM: Final = "there was no room for another connection"
 
 Opening = Coroutine[asyncio.Future[Any], None, object]
 
@@ -63,6 +66,7 @@ class Acceptor:
         "_loop",
         "_opening",
         "_pause",
+        "_proxied",
         "_takes_sockets",
         "_tls",
         "_turned_away",
@@ -85,6 +89,7 @@ class Acceptor:
         self._takes_sockets = isinstance(self._loop, asyncio.BaseEventLoop)
         self._pause: asyncio.TimerHandle | None = None
         self._opening: dict[Opening, HttpProtocol] = {}
+        self._proxied: dict[Proxied, None] = {}
         # Whether the last turn took as many as it may, and so left others waiting.
         self._is_behind = False
         self._tls: dict[str, Any] = {}
@@ -114,6 +119,8 @@ class Acceptor:
         for opening in list(self._opening):
             opening.close()
             self._end(opening)
+        for proxied in list(self._proxied):
+            self._drop(proxied).close()
 
     def _resume(self) -> None:
         self._pause = None
@@ -134,7 +141,7 @@ class Acceptor:
                 if not self._recover(error):
                     return
                 continue
-            address = name[0] if self._family != socket.AF_UNIX else ""
+            address = self._address_of(name)
             reason = self._judge(address)
             if reason is None:
                 self._open(number, address)
@@ -142,12 +149,24 @@ class Acceptor:
                 self._turned_away.add(self._make_socket(number), reason, can_read=not self._tls)
         self._is_behind = True
 
+    def _address_of(self, name: Any) -> str:
+        """Return a peer's address; "" if its word is taken for whose connection it is.
+
+        Who can open our unix socket is trusted.
+        """
+        if self._family == socket.AF_UNIX:
+            return ""
+        address: str = name[0]
+        # As a socket of both families, which systemd may have made, writes an IPv4 address.
+        address = address.removeprefix("::ffff:")
+        return "" if address in self._context.proxies else address
+
     def _judge(self, address: str) -> str | None:
         """Let somebody in, or tell for the log why not."""
         if self._is_behind and not self._herd.has_room(len(self._context.handshakes)):
             return "more came at once than there is time for"
         if not self._context.admission.admit(address):
-            return "there was no room for another connection"
+            return _NO_ROOM
         return None
 
     def _recover(self, error: OSError) -> bool:
@@ -184,8 +203,44 @@ class Acceptor:
         return accepted
 
     def _open(self, number: int, address: str) -> None:
-        file: Any = self._make_socket(number) if self._takes_sockets else Descriptor(number, self._family)
         protocol = HttpProtocol(self._context, address)
+        if not address and self._context.settings.proxy_protocol:
+            proxied = Proxied(self._make_socket(number), protocol, self._proceed, self._give_up)
+            self._proxied[proxied] = None
+            self._context.handshakes.add(proxied, self._context.clock())
+            return
+        self._connect(number, protocol)
+
+    def _proceed(self, proxied: Proxied, source: str | None) -> None:
+        """Go on with a connection whose PROXY header is read; `source` is None for the proxy's own."""
+        context = self._context
+        address = "" if source is None or source in context.proxies else source
+        if not context.admission.move("", address):
+            accepted = self._drop(proxied)
+            self._turned_away.add(accepted, _NO_ROOM, can_read=not self._tls)
+            return
+        self._leave(proxied)
+        proxied.protocol.come_from(address)
+        self._connect(proxied.socket.detach(), proxied.protocol)
+
+    def _give_up(self, proxied: Proxied, reason: str) -> None:
+        """End a connection from a trusted proxy that doesn't begin with a PROXY header."""
+        self._turned_away.log(f"closed a connection for its PROXY header: {reason}")
+        self._context.traffic.turned_away += 1
+        self._drop(proxied).close()
+
+    def _drop(self, proxied: Proxied) -> socket.socket:
+        self._leave(proxied)
+        proxied.protocol.connection_lost(None)
+        return proxied.socket
+
+    def _leave(self, proxied: Proxied) -> None:
+        proxied.stop()
+        del self._proxied[proxied]
+        self._context.handshakes.discard(proxied)
+
+    def _connect(self, number: int, protocol: HttpProtocol) -> None:
+        file: Any = self._make_socket(number) if self._takes_sockets else Descriptor(number, self._family)
         opening = self._loop.connect_accepted_socket(
             lambda: cast(asyncio.Protocol, protocol), file, **self._tls
         )

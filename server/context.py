@@ -14,6 +14,7 @@ from .deadlines import Deadlines, Expiring
 from .delivery import Deliveries
 from .expiry import Expiries
 from .fanout import Fanout
+from .forwarded import TrustedProxies
 from .heartbeat import Heartbeat
 from .hub import Hub
 from .journal import Journal
@@ -95,6 +96,7 @@ class Context:
     rates: Limiter | None
     handshake_rates: HandshakeRates
     budget: Budget
+    proxies: TrustedProxies
     deflate: DeflateOptions | None
     routes: Mapping[str, Route]
     # By path; one that ends in /* is for all paths with one more segment.

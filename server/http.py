@@ -21,7 +21,7 @@ from .linger import Linger
 from .pages import PAGE_HEADERS
 from .plain import PlainExchange
 from .protocol import WebSocketSession
-from .upgrade import accept, judge, judge_host
+from .upgrade import accept, judge, judge_host, read_client
 
 # 9110 15.6.2: a method that isn't known is not implemented; one that doesn't fit is not allowed (15.5.6).
 _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH"})
@@ -44,6 +44,8 @@ class HttpProtocol:
         "_is_handshake",
         "_is_head",
         "_is_paused",
+        "_is_secure",
+        "_is_trusted",
         "_judgement",
         "_path",
         "_reader",
@@ -56,8 +58,9 @@ class HttpProtocol:
     def __init__(self, context: Context, address: str) -> None:
         self._context = context
         self._transport: asyncio.Transport
-        # The client's address, which the admission has counted in; empty if it came over a unix socket.
-        self.address = address
+        self.come_from(address)
+        # Whether the client is known to use TLS, be it with a proxy.
+        self._is_secure = False
         # Connected: not in the middle of a TLS handshake any more.
         self.is_connected = False
         self._is_paused = False
@@ -76,6 +79,11 @@ class HttpProtocol:
         # One time for all of it: TLS, where there is any, and the first request.
         context.handshakes.add(self, context.clock())
 
+    def come_from(self, address: str) -> None:
+        """Have the address that the admission has counted; empty for a proxy that says whose it is."""
+        self.address = address
+        self._is_trusted = not address
+
     # From the socket.
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -83,6 +91,7 @@ class HttpProtocol:
         context = self._context
         self._transport = cast(asyncio.Transport, transport)
         self.is_connected = True
+        self._is_secure = transport.get_extra_info("sslcontext") is not None
         context.connections[self] = None
         if self not in context.handshakes:
             self._transport.abort()
@@ -141,6 +150,8 @@ class HttpProtocol:
                 self._path = request.path
                 self._is_head = request.method == "HEAD"
                 self._is_handshake = request.upgrades_to("websocket")
+                if self._is_trusted:
+                    self._learn_client(request)
                 if self._is_handshake:
                     self._upgrade(request)
                     return
@@ -157,6 +168,19 @@ class HttpProtocol:
             data = self._exchange.trailing
             self._begin_request()
 
+    def _learn_client(self, request: Request) -> None:
+        """Take a trusted proxy's word for who the client is, else count the proxy. Raises HandshakeError."""
+        client = read_client(self._context, request)
+        address = client.address
+        if address is None:
+            peer = self._transport.get_extra_info("peername")
+            address = peer[0] if isinstance(peer, tuple) else ""
+        if not self._context.admission.move(self.address, address):
+            raise unavailable()
+        self.address = address
+        if client.scheme is not None:
+            self._is_secure = client.scheme in ("https", "wss")
+
     def _begin_request(self) -> None:
         self._exchange = None
         self._path = None
@@ -168,8 +192,7 @@ class HttpProtocol:
     def _upgrade(self, request: Request) -> None:
         """Judge a request for a WebSocket. Raises HandshakeError."""
         context = self._context
-        is_secure = self._transport.get_extra_info("sslcontext") is not None
-        handshake, route = judge(context, request, self.address, is_secure=is_secure)
+        handshake, route = judge(context, request, self.address, is_secure=self._is_secure)
         if context.authenticator is None:
             self._open(handshake, route, None)
             return

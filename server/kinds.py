@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Annotated, Any, Final, Literal, final, get_args
 
 from .names import check_pattern
@@ -152,6 +153,16 @@ Cookie = Annotated[
     str,
     Kind(
         "NAME", "the name of a cookie", (str,), matching(r"[\w!#$%&'*+.^`|~-]+"), lambda name: name or "none"
+    ),
+]
+Networks = Annotated[
+    tuple[IPv4Network | IPv6Network, ...],
+    Kind(
+        "NETWORK,...",
+        "a list of networks such as 10.0.0.0/8 or ::1",
+        (list,),
+        lambda text: tuple(ip_network(item.strip()) for item in text.split(",") if item.strip()),
+        lambda networks: ", ".join(map(str, networks)) or "none",
     ),
 ]
 Mode = Annotated[

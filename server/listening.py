@@ -73,6 +73,11 @@ def open_listeners(settings: Settings) -> list[Listener]:
         listeners = [Listener(_open_unix(settings.unix, settings.unix_mode), owns_file=True)]
     else:
         listeners = [Listener(opened) for opened in _open_tcp(settings.host, settings.port)]
+    are_trusted = settings.trusted_proxies or any(listener.address is None for listener in listeners)
+    if settings.proxy_protocol and not are_trusted:
+        for listener in listeners:
+            listener.close()
+        raise ListenError("proxy_protocol: trusted_proxies must name those whose connections begin with it")
     for listener in listeners:
         _tune(listener.socket, settings)
     return listeners

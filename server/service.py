@@ -22,6 +22,7 @@ from .dialects.stream import Handler, Stream
 from .drain import Drain
 from .expiry import Expiries
 from .fanout import Fanout
+from .forwarded import TrustedProxies
 from .heartbeat import SWEEP, Heartbeat
 from .herd import Herd
 from .history import Archive
@@ -275,6 +276,7 @@ class Service:
                 settings.handshake_rate_per_address,
                 settings.handshake_rate_per_user,
             ),
+            proxies=TrustedProxies(settings.trusted_proxies),
             deflate=_deflate_options(settings),
             routes=routes,
             endpoints=load_pages(),

@@ -24,6 +24,7 @@ from .kinds import (
     MetricsReaders,
     Mode,
     Module,
+    Networks,
     Origins,
     Path,
     Port,
@@ -62,6 +63,12 @@ class Settings:
     port: Port = option(8765, "TCP port.", zero="any free one")
     unix: Path = option("", "Unix socket to listen on, in place of host and port.")
     unix_mode: Mode = option(0o660, "Who may connect to it, by the mode of its file.")
+    trusted_proxies: Networks = option(
+        (), "Networks of proxies whose X-Forwarded-For or Forwarded tells who the client is."
+    )
+    proxy_protocol: Switch = option(
+        False, "Their connections, and those to the unix socket, begin with a PROXY header."
+    )
     tls_certificate: Path = option(
         "", "Certificate chain in PEM, to serve https and wss; SIGHUP reads it anew."
     )

@@ -5,11 +5,23 @@ from typing import Final
 from rfc6455 import Accepted, Request, ServerHandshake
 
 from .context import Context, Route
+from .forwarded import Client, ForwardedError
 from .http_refusal import refusal, stopping, too_many, unavailable
 from .identity import Identity
 
 # The subprotocol that every path answers to: a browser whose offer holds a token is to get an answer.
 BEARER: Final = "bearer"
+
+
+def read_client(context: Context, request: Request) -> Client:
+    """Read who the client is by a trusted proxy's word, and take its host. Raises HandshakeError."""
+    try:
+        client = context.proxies.client(request.headers)
+    except ForwardedError as error:
+        raise refusal(400, f"What a proxy forwarded can't be used: {error}.") from None
+    if client.host is not None:
+        request.host = client.host
+    return client
 
 
 def judge(

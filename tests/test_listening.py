@@ -57,6 +57,11 @@ def test_accepted_sockets_inherit_a_bound_on_what_is_unsent() -> None:
     assert NOTSENT_LOWAT == found
 
 
+def test_proxy_protocol_from_nobody_is_refused() -> None:
+    with pytest.raises(ListenError, match=r"^proxy_protocol: trusted_proxies must name those"):
+        opened(proxy_protocol=True)
+
+
 # A path.
 
 

@@ -1,6 +1,7 @@
 """Every option through every source, at its limits, and every message of `server.settings`."""
 
 from dataclasses import FrozenInstanceError, fields
+from ipaddress import ip_network
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,14 @@ OPTIONS = [
     ("port", 8765, "9000", "9000", 9000),
     ("unix", "", "/run/server.sock", '"/run/server.sock"', "/run/server.sock"),
     ("unix_mode", 0o660, "600", '"600"', 0o600),
+    (
+        "trusted_proxies",
+        (),
+        "10.0.0.0/8, ::1",
+        '["10.0.0.0/8", "::1"]',
+        (ip_network("10.0.0.0/8"), ip_network("::1/128")),
+    ),
+    ("proxy_protocol", False, "on", "true", True),
     ("tls_certificate", "", "chain.pem", '"chain.pem"', "chain.pem"),
     ("tls_key", "", "key.pem", '"key.pem"', "key.pem"),
     (
@@ -370,6 +379,11 @@ MESSAGES = [
     (["--unix-mode=0660"], "unix_mode: expected an octal mode such as 660, got '0660' (flag --unix-mode)"),
     (["--unix-mode=668"], "unix_mode: expected an octal mode such as 660, got '668' (flag --unix-mode)"),
     (["--host=a,,b"], "host: expected names or addresses, got 'a,,b' (flag --host)"),
+    (
+        ["--trusted-proxies=10.0.0.1/8"],
+        "trusted_proxies: expected a list of networks such as 10.0.0.0/8 or ::1, got '10.0.0.1/8' "
+        "(flag --trusted-proxies)",
+    ),
     (["--host="], "host: expected names or addresses, got '' (flag --host)"),
     (["--host=a\nb"], "host: expected names or addresses, got 'a\\nb' (flag --host)"),
     (
