@@ -90,9 +90,8 @@ class JsonFormatter(logging.Formatter):
         }
         if record.exc_info:
             fields["exception"] = self.formatException(record.exc_info)
-        # The one character of ASCII beyond the printable that JSON leaves as it is.
         known = {name: value for name, value in fields.items() if value is not None}
-        return json.dumps(known).replace("\x7f", "\\u007f")
+        return json.dumps(known)
 
 
 @final

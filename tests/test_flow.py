@@ -141,6 +141,7 @@ def test_what_is_past_its_deadline_is_not_sent_to_who_reads_again() -> None:
     assert backlog.admit(waiting, 0.0)
     waiting = backlog.resume(waiting, 1.0)
     assert ([[1], 2], 1) == (shown(waiting), drops.expired)
+    assert 1 == backlog.missed
     assert backlog.admit(waiting, 1.0)
     # What expired makes place.
     waiting.append(publication(90, offset=3))

@@ -10,10 +10,12 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, Final
+from typing import Any, Final, final
 
 import pytest
 
+from server.application import Application, Session
+from server.dialects.stream import Stream
 from server.logs import (
     CONNECTION,
     LOSSES,
@@ -25,7 +27,7 @@ from server.logs import (
     start_logging,
 )
 
-from .conftest import ServerProcess, clean_environment
+from .conftest import Serve, ServerProcess, clean_environment, eventually
 from .rawclient import RawClient, close, frame, get, said, text, upgrade
 
 EVIL: Final = "\x1b]0;owned\x07\x9b2J\x7f\u202e\nERROR forged"
@@ -278,6 +280,50 @@ async def test_path_in_the_log_is_cut_and_steers_no_terminal(start_server: Start
     server.stop()
     (line,) = server.errors().splitlines()
     assert len(line) < 400
+
+
+@final
+class Heard(logging.Handler):
+    def __init__(self) -> None:
+        super().__init__()
+        self.setFormatter(JsonFormatter())
+        self.told: list[tuple[str, str | None]] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        line = json.loads(self.format(record))
+        self.told.append((line["message"], line.get("connection")))
+
+
+async def test_what_an_application_logs_names_the_session_that_it_serves(service: Serve) -> None:
+    app = Application()
+    log = logging.getLogger("tests.application")
+
+    @app.on_join
+    async def join(session: Session, room: str) -> None:
+        log.warning("joins")
+
+    @app.on_disconnect
+    async def leave(session: Session, code: int) -> None:
+        log.warning("goes")
+
+    async def stream(stream: Stream) -> None:
+        log.warning("streams")
+
+    heard = Heard()
+    log.addHandler(heard)
+    try:
+        async with service({"/stream": stream}, app) as running:
+            await running.open("/stream")
+            (streaming,) = running.sessions()
+            await eventually([("streams", streaming.id)], lambda: heard.told)
+            client = await running.open("/ws")
+            id = json.loads((await client.frame()).payload)["id"]
+            await client.send(text('{"action": "join", "room": "a"}'))
+            await client.frame()
+            client.close()
+            await eventually([("joins", id), ("goes", id)], lambda: heard.told[1:])
+    finally:
+        log.removeHandler(heard)
 
 
 @contextmanager
