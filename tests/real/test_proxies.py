@@ -137,6 +137,27 @@ async def test_those_who_name_the_same_affinity_meet_whatever_else_they_are(site
     assert 1 == len(set(homes))
 
 
+LIES: Final = (
+    "X-Forwarded-For: 203.0.113.9",
+    "Forwarded: for=203.0.113.9;proto=http",
+    "X-Forwarded-Proto: http",
+    "X-Forwarded-Host: stranger.example",
+)
+
+
+@pytest.mark.parametrize("lie", LIES)
+async def test_servers_know_a_client_by_its_address_and_not_by_its_word(site: Site, lie: str) -> None:
+    # A refusal's line in the log names the address.
+    client = Client(site, Ask(f"/nowhere?affinity={next(MARKS)}", lie, source="127.0.0.77"))
+    home = await client.home()
+
+    def is_logged() -> bool:
+        return "127.0.0.77: 404" in site.servers[home].errors()
+
+    await eventually(True, is_logged)
+    assert "203.0.113.9" not in site.servers[home].errors()
+
+
 # Paths, and what the servers themselves answer.
 MANAGEMENT: Final = {
     "/metrics": 200,
