@@ -95,7 +95,7 @@ class Settings:
     jwt_secret: Path = option("", "JWT signed with HS256: the file of the secret, 32 bytes or more.")
     jwt_keys: Keys = option("", "JWT signed with RS256 or EdDSA: a public key in PEM, or a JWKS.")
     jwt_audience: Words = option(
-        (), "Audiences, one of which a JWT must be for; one for any other is refused."
+        (), "Audiences, one of which a JWT must name; unless given, it may name none."
     )
     jwt_issuer: Text = option("", "Issuer that a JWT must be of; any unless named.")
     jwt_user_claim: Text = option("sub", "The claim of a JWT that is the user's name.")

@@ -2,11 +2,13 @@
 
 import logging
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
 from server.printable import PrintableFormatter, printable
 from tests.conftest import ServerProcess
+from tests.jwt_keys import write
 from tests.rawclient import close, frame, upgrade
 
 
@@ -50,6 +52,12 @@ SECRETS = [
     upgrade("/ws", f"Authorization : Bearer {TOKEN}"),
     upgrade("/ws", f"Authorization: Bearer {TOKEN}{EVIL}"),
     upgrade("/ws", f"Sec-WebSocket-Protocol: rooms, bearer.{TOKEN}=/"),
+    upgrade("/ws", f"Sec-WebSocket-Protocol: rooms, bearer.{TOKEN}"),
+    upgrade("/ws", f"Authorization: Basic {TOKEN}"),
+    upgrade("/ws", f"Authorization: Bearer {TOKEN} {TOKEN}"),
+    upgrade("/ws", f"Authorization: Bearer {TOKEN}.{TOKEN}.{TOKEN}"),
+    upgrade("/ws", f"Cookie: session={TOKEN}"),
+    upgrade(f"/ws?access_token={TOKEN}&access_token=%1b%5b2J"),
     upgrade("/ws", f"Sec-WebSocket-Key: {TOKEN}"),
     upgrade("/ws", f"Sec-WebSocket-Version: {TOKEN}"),
     upgrade("/ws", f"Sec-WebSocket-Extensions: {TOKEN} {TOKEN}"),
@@ -69,10 +77,13 @@ SECRETS = [
 ]
 
 
+@pytest.mark.parametrize("is_asked", [False, True], ids=["open to all", "with tokens"])
 async def test_log_has_neither_secrets_nor_what_a_terminal_obeys(
-    start_server: Callable[..., ServerProcess],
+    is_asked: bool, start_server: Callable[..., ServerProcess], tmp_path: Path
 ) -> None:
-    server = start_server("--log-level", "debug")
+    tokens = write(tmp_path, "tokens", "alice another-token-0001")
+    flags = ["--auth-tokens", tokens, "--auth-cookie", "session"] if is_asked else []
+    server = start_server("--log-level", "debug", *flags)
     for octets in SECRETS:
         client = await server.connect()
         await client.send(octets)
