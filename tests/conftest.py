@@ -170,9 +170,13 @@ class Census(NamedTuple):
     expiring: int = 0
     admitted: int = 0
     registered: int = 0
+    sessions: int = 0
     rooms: int = 0
     members: int = 0
-    queued: int = 0
+    joined: int = 0
+    patterns: int = 0
+    held: int = 0
+    waiting: int = 0
     paused: int = 0
 
 
@@ -203,10 +207,16 @@ def take_census(context: Any = None) -> Census:
         expiring=len(context.expiries),
         admitted=len(context.admission),
         registered=len(context.hub.registry),
+        sessions=context.traffic.sessions,
         rooms=sum(1 for room in context.hub.rooms if room.members),
-        members=len(context.hub.memberships._joined),
+        # Both ways: who is in each room or hears by each pattern, and where each session is.
+        members=sum(len(room.members) for room in context.hub.rooms),
+        joined=sum(len(places) for places in context.hub.memberships._joined.values()),
+        patterns=sum(len(pattern.members) for pattern in context.hub._patterns._by_name.values()),
+        # Octets: of each connection its own, and publications that wait for anybody.
+        held=sum(connection.octets_held() for connection in context.connections),
+        waiting=sum(connection.octets_waiting() for connection in context.connections),
         paused=len(context.paused),
-        queued=sum(len(session.out or ()) for session in context.connections if hasattr(session, "out")),
     )
 
 

@@ -220,6 +220,22 @@ def resting_application() -> Application:
     return application
 
 
+async def test_start_that_is_cancelled_in_any_await_leaves_nothing_behind(loop_name: str) -> None:
+    base = take_census()
+
+    async def attempt(number: int) -> bool:
+        service = Service(Settings(host=("localhost",), port=0), None, resting_application())
+        cancelled = CancelledAt(number, service.start())
+        await cancelled.outcome()
+        if not cancelled.was_reached:
+            (await RawClient.connect(service.addresses[0])).close()
+            await service.stop()
+        await eventually(base, take_census)
+        return cancelled.was_reached
+
+    assert await at_each_await(attempt)
+
+
 async def test_stop_that_is_cancelled_in_any_await_can_be_done_again(loop_name: str) -> None:
     base = take_census()
     settings = Settings(host=("127.0.0.1",), port=0, drain_timeout=0.5)
