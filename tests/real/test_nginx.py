@@ -113,6 +113,8 @@ ORIGINS: Final = (
     # A browser doesn't write the scheme's own port.
     ("localhost", "https://localhost", 101),
     ("localhost:{port}", "https://friend.example", 101),
+    # Whatever the request says of itself, it came by TLS, and a page without TLS is of another origin.
+    ("localhost:{port}", "http://localhost:{port}", 403),
     ("localhost:{port}", "https://localhost", 403),
     ("localhost:{port}", "https://localhost:1{port}", 403),
     ("localhost:{port}", "https://stranger.example", 403),
@@ -126,7 +128,7 @@ ORIGINS: Final = (
 async def test_pages_of_the_same_host_and_port_may_connect_and_no_others(
     site: Site, host: str, origin: str, status: int
 ) -> None:
-    fields = (f"Host: {host}", f"Origin: {origin}")
+    fields = (f"Host: {host}", f"Origin: {origin}", "X-Forwarded-Proto: http")
     reader, writer = await asyncio.open_connection("localhost", site.port, ssl=site.ssl)
     writer.write(upgrade("/echo", *(field.format(port=site.port) for field in fields)))
     line = await reader.readline()

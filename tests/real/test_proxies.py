@@ -140,7 +140,6 @@ async def test_those_who_name_the_same_affinity_meet_whatever_else_they_are(site
 LIES: Final = (
     "X-Forwarded-For: 203.0.113.9",
     "Forwarded: for=203.0.113.9;proto=http",
-    "X-Forwarded-Proto: http",
     "X-Forwarded-Host: stranger.example",
 )
 
