@@ -70,7 +70,7 @@ GAUGES: Final[dict[str, tuple[str, Number]]] = {
 }
 COUNTERS: Final[dict[str, tuple[str, Number]]] = {
     "turned_away_connections": (
-        "Connections closed without a word: full, where TLS is expected, or no PROXY header where one is due.",
+        "Connections closed without a word: full where TLS is expected, or no PROXY header where one is due.",
         lambda context: context.traffic.turned_away,
     ),
     "received_messages": (

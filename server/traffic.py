@@ -38,7 +38,7 @@ class Traffic:
     )
 
     def __init__(self) -> None:
-        # Connections that were closed without a word: who expects TLS, or sends no PROXY header, can't be told.
+        # Connections closed without a word: who expects TLS, or sends no PROXY header, can't be told.
         self.turned_away = 0
         # By status: requests for a WebSocket; and all others, also those whose head never said.
         self.handshakes: dict[str, int] = {}
