@@ -7,11 +7,11 @@ from typing import Any, Final, NamedTuple
 
 import pytest
 
-from tests.conftest import Serve, eventually
+from tests.conftest import NARROW, Serve, eventually
 from tests.rawclient import CLOSE, TEXT, RawClient, close, frame, get, upgrade
 from tests.rawserver import write_certificate
 
-CLIENTS: Final = 20
+CLIENTS: Final = 50
 # Long enough for all of them to get to where they stop.
 DEADLINES: Final = {"handshake_timeout": 0.5, "close_timeout": 0.5}
 # The record of a ClientHello, which is to have 512 octets.
@@ -56,7 +56,7 @@ async def trickle(client: RawClient, phase: Phase) -> bytes:
         await client.send(phase.before)
         for octet in cycle(phase.then):
             await client.send(bytes([octet]))
-            await asyncio.sleep(0.005)
+            await asyncio.sleep(0.01)
 
     sending = asyncio.ensure_future(send())
     said = await client.rest()
@@ -101,3 +101,21 @@ async def test_whoever_stops_within_a_frame_is_given_up(service: Serve, size: in
             # Behind the Ping that it didn't answer.
             assert b"no pong in time" in await client.rest()
             client.close()
+
+
+async def test_whoever_reads_no_answer_is_cut_off(service: Serve) -> None:
+    async with service(**NARROW, **DEADLINES) as running:
+        clients = [await running.connect(receive_buffer=4096) for _ in range(CLIENTS)]
+        for client in clients:
+            await client.send(get("/client.js"))
+        await eventually(CLIENTS, lambda: running.context.traffic.requests.get("200", 0))
+        await eventually(0, lambda: len(running.context.connections) + len(running.context.closings))
+
+
+async def test_whoever_reads_no_echo_is_given_up(service: Serve) -> None:
+    async with service(**NARROW, **DEADLINES, ping_interval=0.5, pong_timeout=0.25) as running:
+        clients = [await running.open(receive_buffer=4096) for _ in range(CLIENTS)]
+        for client in clients:
+            await client.send(frame(TEXT, b"a" * 50_000))
+        await eventually(CLIENTS, lambda: running.context.traffic.unanswered)
+        await eventually(0, lambda: len(running.context.connections) + len(running.context.closings))
