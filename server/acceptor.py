@@ -10,7 +10,7 @@ import select
 import socket
 from collections.abc import Coroutine
 from functools import partial
-from typing import Any, Final, cast, final
+from typing import Any, Final, Self, cast, final
 
 from .context import Context
 from .herd import BACKLOG, Herd
@@ -35,15 +35,23 @@ Opening = Coroutine[asyncio.Future[Any], None, object]
 
 @final
 class Descriptor:
-    """An accepted socket for uvloop, which asks for these, and then for nothing but that it is kept."""
+    """The socket accepted last, for uvloop: it asks for these at once, and keeps it till the end.
+
+    So one does for all, which is 86 octets less for each connection.
+    """
 
     __slots__ = ("_number", "family")
 
     type = socket.SOCK_STREAM
 
-    def __init__(self, number: int, family: int) -> None:
-        self._number = number
+    def __init__(self, family: int) -> None:
+        self._number = -1
         self.family = family
+
+    def with_number(self, number: int) -> Self:
+        """Be that one."""
+        self._number = number
+        return self
 
     def fileno(self) -> int:
         """Return the descriptor, which is uvloop's to close."""
@@ -59,6 +67,7 @@ class Acceptor:
 
     __slots__ = (
         "_context",
+        "_descriptor",
         "_family",
         "_herd",
         "_is_behind",
@@ -82,6 +91,7 @@ class Acceptor:
     ) -> None:
         self._listener = listener
         self._family = listener.socket.family
+        self._descriptor = Descriptor(self._family)
         self._context = context
         self._herd = herd
         self._turned_away = turned_away
@@ -240,7 +250,7 @@ class Acceptor:
         self._context.handshakes.discard(proxied)
 
     def _connect(self, number: int, protocol: HttpProtocol) -> None:
-        file: Any = self._make_socket(number) if self._takes_sockets else Descriptor(number, self._family)
+        file: Any = self._make_socket(number) if self._takes_sockets else self._descriptor.with_number(number)
         opening = self._loop.connect_accepted_socket(
             lambda: cast(asyncio.Protocol, protocol), file, **self._tls
         )
