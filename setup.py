@@ -66,7 +66,8 @@ def translate(group: list[Extension], folder: str) -> None:
     """Write the C sources of the compiled modules, and name them in the extensions."""
     from mypyc.build import mypycify
 
-    options = ["--cache-dir", os.devnull]
+    # What other modules import needn't be there: they aren't compiled.
+    options = ["--cache-dir", os.devnull, "--follow-imports", "silent", "--ignore-missing-imports"]
     made = mypycify([*options, *COMPILED], group_name=LIBRARY, target_dir=folder, debug_level="0")
     described = {extension.name: vars(extension) for extension in made}
     for extension in group:
