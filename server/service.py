@@ -5,47 +5,22 @@ import logging
 from collections.abc import Callable, Mapping
 from typing import Final, final
 
-from rfc6455 import DeflateOptions
-
 from .acceptor import Acceptor
 from .application import Application
+from .assembly import make_context
 from .authentication import make_authenticator
-from .budget import Budget
-from .codecs import Codecs
-from .context import Closable, Context, Route
-from .deadlines import Deadlines
-from .delivery import Deliveries
-from .dialects.application import ApplicationDialect
-from .dialects.echo import EchoDialect
-from .dialects.rooms import RoomsDialect
-from .dialects.stream import Handler, Stream
+from .dialects.stream import Handler
 from .drain import Drain
-from .expiry import Expiries
-from .fanout import Fanout
-from .forwarded import TrustedProxies
-from .heartbeat import SWEEP, Heartbeat
+from .heartbeat import SWEEP
 from .herd import Herd
-from .history import Archive
 from .hooks import Hooks
 from .hub import Hub
 from .identity import UNAUTHORIZED
-from .journal import Journal
-from .json_bounds import JsonBounds
-from .limits import Admission, HandshakeRates, Limiter, Rates, descriptor_limit
 from .listening import open_listeners
 from .management import Guard, management
-from .memory import default_budget
-from .overflow import OverflowRules
-from .pages import load_pages
-from .paused import Paused
-from .policy import LOOPBACK_NAMES, Policy
 from .protocol import WebSocketSession
-from .refreshing import Refreshing
-from .session import Dialect
 from .settings import Settings, SettingsError
-from .tick import MAX_BATCH
 from .tls import ServerTls, TlsError
-from .traffic import Traffic
 from .turned_away import TurnedAway
 
 logger = logging.getLogger(__name__)
@@ -88,13 +63,14 @@ class Service:
         # Where it listens: host and port of each TCP socket; and all of them, for people.
         self.addresses: list[tuple[str, int]] = []
         self.places: list[str] = []
-        self._handlers = dict(handlers or {})
         self._tasks: set[asyncio.Task[None]] = set()
         self._acceptors: list[Acceptor] = []
         self._turned_away: TurnedAway | None = None
         self._sweep: asyncio.TimerHandle | None = None
         self._loop = asyncio.get_running_loop()
-        self.context = self._make_context()
+        self.context = make_context(
+            settings, dict(handlers or {}), application, self._authenticator, self._hooks, self._tasks
+        )
         guard = Guard(settings.management_token)
         if settings.management_token:
             self.files["management token"] = guard.reload
@@ -208,115 +184,3 @@ class Service:
         context.hub.sweep(now)
         context.budget.sweep()
         context.paused.sweep()
-
-    def _rooms_dialect(self, hub: Hub, expiries: Expiries) -> Dialect:
-        settings = self.settings
-        refreshing = None
-        if self._authenticator is not None:
-            hook = None if self._application is None else self._application.leave_hook
-            refreshing = Refreshing(self._authenticator, hub.memberships, expiries, self._hooks, hook)
-        rooms = RoomsDialect(hub, JsonBounds(settings.max_json_depth, settings.max_json_keys), refreshing)
-        if self._application is None:
-            return rooms
-        self._application.hub = hub
-        return ApplicationDialect(rooms, hub, self._application, self._hooks)
-
-    def _make_context(self) -> Context:
-        settings = self.settings
-        # What is written is out of the hub's hands: no newer value takes its place.
-        max_batch = min(MAX_BATCH, settings.write_high_water)
-        fanout = Fanout(self._loop.call_soon, self._loop.time, max_batch)
-        traffic = Traffic()
-        archive = Archive(
-            max_publications=settings.history_messages,
-            max_seconds=settings.history_seconds,
-            max_weight=settings.history_bytes,
-            # In a small container the default would be all the memory there is.
-            max_total_weight=min(settings.history_total_bytes, default_budget()),
-        )
-        hub = Hub(
-            fanout,
-            self._loop.time,
-            max_rooms=settings.max_rooms,
-            max_rooms_per_session=settings.max_rooms_per_connection,
-            archive=archive,
-            overflow=OverflowRules(settings.slow_readers, settings.slow_readers_by_room),
-            presence_interval=settings.presence_interval,
-            traffic=traffic,
-        )
-        connections: dict[Closable, None] = {}
-        memory = settings.memory_budget or default_budget()
-        expiries = Expiries(self._loop.time)
-        codecs = Codecs(settings.max_message_size, settings.max_fragments)
-        rooms = self._rooms_dialect(hub, expiries)
-        echo = EchoDialect()
-        of_rooms = Route(lambda: rooms, ("rooms",))
-        routes = {"/": of_rooms, "/ws": of_rooms, "/echo": Route(lambda: echo, ("echo",))}
-        for path, handler in self._handlers.items():
-            routes[path] = Route(lambda handler=handler: Stream(handler, self._tasks))  # type: ignore[misc]
-        return Context(
-            settings=settings,
-            clock=self._loop.time,
-            fanout=fanout,
-            hub=hub,
-            heartbeat=Heartbeat(settings.ping_interval, settings.pong_timeout),
-            handshakes=Deadlines(settings.handshake_timeout),
-            closings=Deadlines(settings.close_timeout),
-            admission=Admission(
-                settings.max_connections or descriptor_limit(), settings.max_connections_per_address
-            ),
-            policy=Policy(_served_hosts(settings), settings.allowed_origins),
-            authenticator=self._authenticator,
-            expiries=expiries,
-            codecs=codecs,
-            deliveries=Deliveries(codecs),
-            rates=_limiter(settings),
-            handshake_rates=HandshakeRates(
-                settings.handshake_rate,
-                settings.handshake_rate_per_address,
-                settings.handshake_rate_per_user,
-            ),
-            proxies=TrustedProxies(settings.trusted_proxies),
-            deflate=_deflate_options(settings),
-            routes=routes,
-            endpoints=load_pages(),
-            budget=Budget(memory, connections, traffic, archive, hub.drops, self._loop.time),
-            connections=connections,
-            traffic=traffic,
-            paused=Paused(traffic.waiting_bytes),
-            journal=Journal(self._loop.time),
-        )
-
-
-def _served_hosts(settings: Settings) -> tuple[str, ...]:
-    """On loopback only its own names are served, against rebound DNS names; elsewhere any, unless told."""
-    is_loopback = not settings.unix and set(settings.host) <= {"localhost", "127.0.0.1", "::1"}
-    if settings.allowed_hosts or not is_loopback:
-        return settings.allowed_hosts
-    return LOOPBACK_NAMES
-
-
-def _limiter(settings: Settings) -> Limiter | None:
-    of_all = (
-        Rates(settings.message_rate, settings.frame_rate, settings.byte_rate),
-        Rates(
-            settings.message_rate_per_address,
-            settings.frame_rate_per_address,
-            settings.byte_rate_per_address,
-        ),
-        Rates(settings.message_rate_per_user, settings.frame_rate_per_user, settings.byte_rate_per_user),
-    )
-    return Limiter(*of_all) if any(rates.are_limits for rates in of_all) else None
-
-
-def _deflate_options(settings: Settings) -> DeflateOptions | None:
-    if not settings.compression:
-        return None
-    if settings.compression_context_takeover:
-        return DeflateOptions(
-            no_context_takeover=False,
-            max_window_bits=12,
-            mem_level=5,
-            min_size=settings.compression_threshold,
-        )
-    return DeflateOptions(min_size=settings.compression_threshold)
