@@ -12,16 +12,25 @@ from .errors import HandshakeError, StateError
 
 _HEXADECIMAL: Final = "0123456789ABCDEFabcdef"
 _ALPHANUMERIC: Final = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+_NAME: Final = b"-._~!$&'()*+,;=%" + _ALPHANUMERIC
+_PATH_OCTETS: Final = b":@/" + _NAME
+
+
+def _only(octets: bytes) -> bytes:
+    """Make the table that translates these octets to 1 and all others to 0."""
+    return bytes(octet in octets for octet in range(256))
+
+
 # 9110 5.6.2: the characters of a token.
-_TOKEN: Final = b"!#$%&'*+-.^_`|~" + _ALPHANUMERIC
+_TOKEN: Final = _only(b"!#$%&'*+-.^_`|~" + _ALPHANUMERIC)
 # 9110 5.5: a field value holds HTAB, SP, visible characters and obs-text.
-_FIELD_VALUE: Final = b"\t" + bytes(range(0x20, 0x7F)) + bytes(range(0x80, 0x100))
+_FIELD_VALUE: Final = _only(b"\t" + bytes(range(0x20, 0x7F)) + bytes(range(0x80, 0x100)))
 # 3986 3.2.2: the characters of a registered name or an IPv4 address.
-_REGISTERED_NAME: Final = b"-._~!$&'()*+,;=%" + _ALPHANUMERIC
+_REGISTERED_NAME: Final = _only(_NAME)
 # 3986 3.3 and 3.4: the characters of a path and a query; browsers leave some more in a query as they are
 # (WHATWG URL, query percent-encode set).
-_PATH: Final = b":@/" + _REGISTERED_NAME
-_QUERY: Final = b"?[]{}|\\^`" + _PATH
+_PATH: Final = _only(_PATH_OCTETS)
+_QUERY: Final = _only(b"?[]{}|\\^`" + _PATH_OCTETS)
 
 _MAX_EXCERPT: Final = 32
 
@@ -37,7 +46,9 @@ class Headers:
 
     def __init__(self, fields: Fields = ()) -> None:
         self._fields = fields
-        self._first = {name.lower(): value for name, value in reversed(fields)}
+        self._first: dict[str, str] = {}
+        for name, value in fields:
+            self._first.setdefault(name.lower(), value)
 
     def get(self, name: str) -> str | None:
         """Return the first value of that name."""
@@ -120,7 +131,7 @@ def unexpected(
 
 
 def _holds_only(text: str, octets: bytes) -> bool:
-    return text.isascii() and not text.encode().translate(None, octets)
+    return text.isascii() and 0 not in text.encode().translate(octets)
 
 
 def is_token(text: str) -> bool:
@@ -131,7 +142,7 @@ def is_token(text: str) -> bool:
 def is_field_value(text: str) -> bool:
     """9110 5.5: no control character but HTAB, nothing beyond Latin-1."""
     try:
-        return not text.encode("latin-1").translate(None, _FIELD_VALUE)
+        return 0 not in text.encode("latin-1").translate(_FIELD_VALUE)
     except UnicodeEncodeError:
         return False
 

@@ -42,6 +42,7 @@ class FrameDelivery:
         return options.min_size <= size <= options.max_size
 
 
+@final
 class Deliveries:
     """Makes each delivery once.
 

@@ -5,7 +5,8 @@ answered through h11; the next one on the same connection may upgrade.
 """
 
 import asyncio
-import secrets
+import os
+from binascii import b2a_base64
 from email.utils import formatdate
 from functools import partial
 from typing import Final, cast, final
@@ -28,6 +29,10 @@ _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", 
 
 # Probes name an address instead of a host, and what they hear is no secret.
 _PROBED: Final = frozenset({"/healthz", "/readyz"})
+
+
+# With these in place of two others base64 needs no escape in a URL.
+_URL_SAFE: Final = bytes.maketrans(b"+/", b"-_")
 
 
 @final
@@ -211,7 +216,7 @@ class HttpProtocol:
         context = self._context
         accepted = accept(context, handshake, route, identity)
         self._leave()
-        id = secrets.token_urlsafe(9)
+        id = _new_id()
         note_opened(context.traffic, id, self.address, self._path or "", identity)
         session = WebSocketSession(
             context,
@@ -326,3 +331,8 @@ class HttpProtocol:
         return RequestReader(
             max_head=settings.max_head, max_fields=settings.max_fields, max_target=settings.max_target
         )
+
+
+def _new_id() -> str:
+    """Make an id that nobody can guess: as `secrets.token_urlsafe(9)`, which costs twice as much."""
+    return b2a_base64(os.urandom(9), newline=False).translate(_URL_SAFE).decode("ascii")
