@@ -109,7 +109,8 @@ def _choose_servers(options: Namespace) -> list[Server]:
     known = {server.name: server for server in [*builds.servers(), *added]}
     names = list(known)
     if options.servers is not None:
-        names = options.servers.split(",") + [server.name for server in added]
+        # Who is added is measured, named or not, and nobody twice.
+        names = list(dict.fromkeys([*options.servers.split(","), *(server.name for server in added)]))
     if unknown := set(names) - set(known):
         raise Unusable(f"no such server: {', '.join(sorted(unknown))}; there are {', '.join(known)}")
     chosen = []
