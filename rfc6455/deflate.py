@@ -29,6 +29,7 @@ class DeflateOptions:
 
     Without context takeover, the default, a connection holds no codec between two messages. With it
     small messages shrink more, for 30 KB a connection at `max_window_bits=12, mem_level=5`.
+    In a window of less than 12 bits `mem_level` is at most the bits less 4.
 
     `min_size` and `max_size` in octets: other messages are sent as they are unless the caller says
     otherwise; below nothing is gained, above compressing stalls the caller (44 ms per MiB at level 6).
@@ -212,9 +213,11 @@ class Deflater:
 
     def __init__(self, parameters: DeflateParameters) -> None:
         options = parameters.options
-        self._zlib = zlib.compressobj(
-            options.level, zlib.DEFLATED, -parameters.local_max_window_bits, options.mem_level
-        )
+        bits = parameters.local_max_window_bits
+        # zlib goes through its whole hash table whenever the window has slid: beside a small window a table
+        # of the usual size costs several times what compressing does.
+        mem_level = min(options.mem_level, bits - 4)
+        self._zlib = zlib.compressobj(options.level, zlib.DEFLATED, -bits, mem_level)
         # 7692 7.1.1.1: without takeover a message refers to none before it.
         self._flush_mode = zlib.Z_FULL_FLUSH if parameters.local_no_context_takeover else zlib.Z_SYNC_FLUSH
 

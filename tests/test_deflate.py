@@ -256,6 +256,33 @@ def test_malformed_element_is_declined_by_a_server_and_refused_by_a_client(malfo
     assert "deflate-answer" == refusal.value.rule
 
 
+@pytest.mark.parametrize(
+    ("bits", "mem_level", "used"),
+    [
+        (9, 8, 5),
+        (10, 8, 6),
+        (11, 8, 7),
+        (12, 8, 8),
+        (15, 8, 8),
+        (9, 4, 4),
+        (12, 5, 5),
+        (15, 9, 9),
+        (12, 9, 8),
+    ],
+)
+def test_hash_table_is_no_larger_than_its_window_needs(bits: int, mem_level: int, used: int) -> None:
+    # How many octets a block takes depends on the level, so that each leaves a mark in what is made.
+    text = Random(bits).choices(b"abcdefgh", k=100_000)
+    made = {}
+    for level in range(1, 10):
+        codec = zlib.compressobj(1, zlib.DEFLATED, -bits, level)
+        made[level] = (codec.compress(bytes(text)) + codec.flush(zlib.Z_FULL_FLUSH))[:-4]
+    assert len(made) == len(set(made.values()))
+    options = DeflateOptions(max_window_bits=bits, mem_level=mem_level)
+    deflater = Deflater(DeflateParameters(True, True, bits, 15, options))
+    assert made[used] == deflater.compress(bytes(text))
+
+
 @pytest.mark.parametrize("bits", [8, 16, 0, -15])
 def test_window_that_zlib_cannot_keep_is_refused_where_it_is_chosen(bits: int) -> None:
     with pytest.raises(ValueError, match="max_window_bits is 9 to 15"):
