@@ -19,7 +19,7 @@ pytestmark = pytest.mark.real
 
 SETTINGS: Final[dict[str, Any]] = {
     **NARROW,
-    "host": HERE,
+    "host": (HERE,),
     "compression": False,
     "max_queue_seconds": 3600.0,
     "drain_timeout": 0.5,
