@@ -105,8 +105,8 @@ async def come_back(
             await asyncio.sleep(member.retry_after)
 
 
-async def keep_echoing(port: int, outcome: Outcome) -> None:
-    """Be served while they come."""
+async def keep_echoing(port: int, seconds: list[float], pause: float) -> None:
+    """Be served all the time; keep how long each answer took."""
     client = await RawClient.connect(("127.0.0.1", port))
     try:
         await client.open()
@@ -114,8 +114,8 @@ async def keep_echoing(port: int, outcome: Outcome) -> None:
             began = time.perf_counter()
             await client.send(text("still there?"))
             assert said("still there?") == await client.frame()
-            outcome.echo_seconds.append(time.perf_counter() - began)
-            await asyncio.sleep(0.05)
+            seconds.append(time.perf_counter() - began)
+            await asyncio.sleep(pause)
     finally:
         client.close()
 
@@ -134,7 +134,7 @@ async def run(
     """Let them all come back to a server that has just started."""
     outcome = Outcome()
     port = server.port
-    settled = [asyncio.create_task(keep_echoing(port, outcome)) for _ in range(SETTLED)]
+    settled = [asyncio.create_task(keep_echoing(port, outcome.echo_seconds, 0.05)) for _ in range(SETTLED)]
     await eventually(True, lambda: len(outcome.echo_seconds) >= SETTLED)
     members = await asyncio.gather(
         *(

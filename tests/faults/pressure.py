@@ -25,9 +25,10 @@ from typing import Final, final
 
 from tests.conftest import ServerProcess, eventually
 from tests.faults.census import WATCHED, first_census, take_census, take_memory
+from tests.faults.herd import keep_echoing
 from tests.faults.swarm import SOURCES, Member, connect_all
 from tests.faults.visits import DEFLATE, deflate, do
-from tests.rawclient import BINARY, CONTINUATION, RawClient, frame, said, text
+from tests.rawclient import BINARY, CONTINUATION, RawClient, frame
 
 MIB: Final = 1 << 20
 # What the group allows; of that, the server gives a quarter to queues and unfinished messages.
@@ -141,21 +142,6 @@ async def _be_greedy(number: int, port: int, outcome: Outcome, clients: list[Raw
     outcome.greedy[how] += 1
 
 
-async def _echo(port: int, outcome: Outcome) -> None:
-    """Be served all the time."""
-    client = await RawClient.connect(("127.0.0.1", port))
-    try:
-        await client.open()
-        while True:
-            began = time.perf_counter()
-            await client.send(text("still there?"))
-            assert said("still there?") == await client.frame()
-            outcome.echo_seconds.append(time.perf_counter() - began)
-            await asyncio.sleep(0.01)
-    finally:
-        client.close()
-
-
 async def _speak(members: list[Member]) -> None:
     while True:
         for member in members:
@@ -168,7 +154,10 @@ async def run(server: ServerProcess, clients: int, lasting: float = LASTING) -> 
     outcome = Outcome()
     members = [Member(f"polite-{number}", ROOM) for number in range(POLITE)]
     await connect_all(members, server.port)
-    polite = [asyncio.create_task(_echo(server.port, outcome)), asyncio.create_task(_speak(members))]
+    polite = [
+        asyncio.create_task(keep_echoing(server.port, outcome.echo_seconds, 0.01)),
+        asyncio.create_task(_speak(members)),
+    ]
     greedy: list[RawClient] = []
     try:
         await asyncio.gather(*(_be_greedy(number, server.port, outcome, greedy) for number in range(clients)))

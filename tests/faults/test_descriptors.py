@@ -50,7 +50,7 @@ async def test_who_is_there_is_served_while_descriptors_run_out(loop: str, start
     members = [Member(f"member-{number}", "a") for number in range(MEMBERS)]
     await connect_all(members, server.port)
     speaking = asyncio.create_task(_talk(members))
-    echoing = asyncio.create_task(keep_echoing(server.port, outcome))
+    echoing = asyncio.create_task(keep_echoing(server.port, outcome.echo_seconds, 0.05))
     began = asyncio.get_running_loop().time()
     await asyncio.gather(*(_visit(number, server.port, outcome) for number in range(NEWCOMERS)))
     seconds = asyncio.get_running_loop().time() - began
