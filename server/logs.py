@@ -105,6 +105,9 @@ class LineHandler(logging.Handler):
         # Characters of these.
         self.waiting = 0
         self._is_closed = False
+        # Held for these. Not the handler's own lock: logging.shutdown() holds that one while it waits for the
+        # thread. Again from within, too: the garbage collector may come upon something that logs.
+        self._lines_lock = threading.RLock()
         # Whether there is something to do for the thread.
         self._wake = threading.Event()
         self.thread = threading.Thread(target=self._run, name="log", daemon=True)
@@ -118,11 +121,12 @@ class LineHandler(logging.Handler):
             # A record that can't be written must not end what it tells of.
             self.handleError(record)
             return
-        if self.waiting + len(line) > MAX_WAITING:
-            LOSSES.records += 1
-            return
-        self._lines.append(line)
-        self.waiting += len(line)
+        with self._lines_lock:
+            if self.waiting + len(line) > MAX_WAITING:
+                LOSSES.records += 1
+                return
+            self._lines.append(line)
+            self.waiting += len(line)
         self._wake.set()
 
     def close(self) -> None:
@@ -150,11 +154,9 @@ class LineHandler(logging.Handler):
 
     def _take(self) -> tuple[list[str], int]:
         """Take what waits, and how many were lost until now: those would have come behind it."""
-        self.acquire()
-        lines, self._lines, self.waiting = self._lines, [], 0
-        lost = LOSSES.records
-        self.release()
-        return lines, lost
+        with self._lines_lock:
+            lines, self._lines, self.waiting = self._lines, [], 0
+            return lines, LOSSES.records
 
     def _tell(self, lost: int) -> str:
         record = logging.LogRecord(

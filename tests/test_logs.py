@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 import threading
+import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, Final, final
@@ -230,6 +231,15 @@ def test_close_writes_what_waits_and_leaves_a_reader_who_takes_nothing() -> None
     stuck.end()
     assert not stuck.handler.thread.is_alive()
     LOSSES.records = before
+
+
+def test_end_of_the_process_writes_what_waits_without_delay() -> None:
+    pipe = Pipe()
+    pipe.log("last words")
+    # As the interpreter does at its end: with the handler's own lock held.
+    logging.shutdown([weakref.ref(pipe.handler)])
+    assert not pipe.handler.thread.is_alive()
+    pipe.end()
 
 
 def test_process_that_began_without_standard_error_logs_nowhere(monkeypatch: pytest.MonkeyPatch) -> None:
