@@ -37,16 +37,18 @@ Opening = Coroutine[asyncio.Future[Any], None, object]
 class Descriptor:
     """The socket accepted last, for uvloop: it asks for these at once, and keeps it till the end.
 
-    So one does for all, which is 86 octets less for each connection.
+    So one does for all, which is 86 octets less for each connection. That it calls itself a local one
+    saves 270 more and three system calls: of those uvloop doesn't keep the addresses of both ends, nor
+    sets TCP_NODELAY, which ours inherit from the listening socket.
     """
 
-    __slots__ = ("_number", "family")
+    __slots__ = ("_number",)
 
+    family = socket.AF_UNIX
     type = socket.SOCK_STREAM
 
-    def __init__(self, family: int) -> None:
+    def __init__(self) -> None:
         self._number = -1
-        self.family = family
 
     def with_number(self, number: int) -> Self:
         """Be that one."""
@@ -91,7 +93,7 @@ class Acceptor:
     ) -> None:
         self._listener = listener
         self._family = listener.socket.family
-        self._descriptor = Descriptor(self._family)
+        self._descriptor = Descriptor()
         self._context = context
         self._herd = herd
         self._turned_away = turned_away

@@ -87,7 +87,11 @@ def _tune(listening: socket.socket, settings: Settings) -> None:
     """Set what accepted sockets inherit."""
     if settings.socket_send_buffer:
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, settings.socket_send_buffer)
-    if listening.family != socket.AF_UNIX and hasattr(socket, "TCP_NOTSENT_LOWAT"):
+    if listening.family == socket.AF_UNIX:
+        return
+    # A write is whole: nothing is gained by waiting for more.
+    listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    if hasattr(socket, "TCP_NOTSENT_LOWAT"):
         listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, NOTSENT_LOWAT)
 
 
