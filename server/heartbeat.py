@@ -17,7 +17,7 @@ SWEEP: Final = 0.25
 class Beating(Protocol):
     """What the heartbeat asks of a connection."""
 
-    # The heartbeat's own: the slot that it stands in, -1 for none.
+    # The heartbeat's own: where it stands, -1 for nowhere.
     seat: int
     # Whether anything came from the peer, or went to it, since the heartbeat last looked.
     is_alive: bool
@@ -33,14 +33,14 @@ class Beating(Protocol):
 class Heartbeat:
     """`interval` and `timeout` in seconds; an interval of 0 switches it off."""
 
-    __slots__ = ("_awaited", "_next_seat", "_next_visit", "_slots", "_swept_at")
+    __slots__ = ("_awaited", "_next_slot", "_next_visit", "_slots", "_swept_at")
 
     def __init__(self, interval: float, timeout: float) -> None:
-        self._slots: list[dict[Beating, None]] = [{} for _ in range(max(1, round(interval / 2 / SWEEP)))]
+        self._slots: list[list[Beating]] = [[] for _ in range(max(1, round(interval / 2 / SWEEP)))]
         if interval == 0:
             self._slots = []
         self._awaited: Deadlines[Beating] = Deadlines(timeout)
-        self._next_seat = 0
+        self._next_slot = 0
         self._next_visit = 0
         self._swept_at: float | None = None
 
@@ -51,16 +51,24 @@ class Heartbeat:
         """Watch over a connection."""
         if not self._slots:
             return
-        self._next_seat = (self._next_seat + 1) % len(self._slots)
-        self._slots[self._next_seat][connection] = None
-        connection.seat = self._next_seat
+        self._next_slot = (self._next_slot + 1) % len(self._slots)
+        slot = self._slots[self._next_slot]
+        # Its slot and its place there in one number.
+        connection.seat = len(slot) * len(self._slots) + self._next_slot
+        slot.append(connection)
 
     def discard(self, connection: Beating) -> None:
         """Watch over it no longer."""
-        if connection.seat >= 0:
-            del self._slots[connection.seat][connection]
-            connection.seat = -1
-            self._awaited.discard(connection)
+        seat = connection.seat
+        if seat < 0:
+            return
+        connection.seat = -1
+        self._awaited.discard(connection)
+        place, number = divmod(seat, len(self._slots))
+        last = self._slots[number].pop()
+        if last is not connection:
+            self._slots[number][place] = last
+            last.seat = seat
 
     def sweep(self, now: float) -> None:
         """Give up who didn't answer in time, and ping the next slot's silent ones."""

@@ -238,6 +238,20 @@ def test_who_is_gone_is_neither_kept_nor_pinged_nor_given_up(seconds: float, her
     assert {None} == {reference() for reference in kept}
 
 
+@given(st.sets(st.integers(0, 19)), st.permutations(range(20)))
+def test_who_stays_is_pinged_on_time_whoever_leaves_in_whatever_order(
+    stays: set[int], order: list[int]
+) -> None:
+    world = World(2.0)
+    peers = [world.add(answers=True) for _ in range(20)]
+    for number in order:
+        if number not in stays:
+            world.heartbeat.discard(peers[number])
+    world.run(3 * 2.0)
+    assert len(stays) == len(world.heartbeat)
+    assert [3 if number in stays else 0 for number in range(20)] == [len(peer.pinged_at) for peer in peers]
+
+
 @given(
     st.sampled_from([0.25, 1.0, 3.0]),
     st.sampled_from([0.5, 1.0, 2.0, 7.0]),
