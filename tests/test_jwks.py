@@ -177,12 +177,13 @@ async def test_source_that_answers_nonsense_is_unavailable_and_asked_again_later
 
 
 async def test_source_that_hangs_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("server.jwks.TIMEOUT", 0.05)
     async with publishing() as publisher:
         publisher.may_answer.clear()
         keys = RemoteKeys(publisher.url, Clock())
+        monkeypatch.setattr("server.jwks.TIMEOUT", 0.05)
         assert ["unavailable"] * 3 == await asyncio.gather(*(find(keys, "old") for _ in range(3)))
-        assert 1 == publisher.asked
+        # On a busy machine the question may arrive when nobody waits for its answer any more.
+        await eventually(1, lambda: publisher.asked)
 
 
 async def test_nobody_there_is_told_at_once() -> None:
