@@ -23,8 +23,9 @@ from .tls import TlsError
 # glibc returns the memory of every large message to the system and asks for it anew, until it has seen a
 # block of this size come and go (+6 to +22 % messages of 64 KiB).
 _LARGEST_BLOCK: Final = 1 << 24
-# A full collection walks every object, and so every connection: it is to come rarely.
-_GC_THRESHOLDS: Final = (10_000, 20, 100)
+# A full collection walks every object, and so every connection: it is to come rarely. Those of young objects
+# are to be short, so they come often.
+GC_THRESHOLDS: Final = (1_000, 10, 2_000)
 
 LoopFactory = Callable[[], asyncio.AbstractEventLoop]
 
@@ -62,7 +63,7 @@ def main() -> int:
         notify(READY)
         _say(f"listening on {' and '.join(service.places)} ({rfc6455.BUILD} build, {loop_name})")
         gc.freeze()
-        gc.set_threshold(*_GC_THRESHOLDS)
+        gc.set_threshold(*GC_THRESHOLDS)
         await signals.get()
         notify(STOPPING)
         stopping = asyncio.ensure_future(service.stop())

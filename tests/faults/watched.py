@@ -60,7 +60,7 @@ def take_census() -> dict[str, int]:
         "remembered": len(hub._memory),
         # Whether anything still knows them, or they are garbage that can't go.
         "sessions": kinds["WebSocketSession"],
-        "transports": kinds["TCPTransport"] + kinds["_SelectorSocketTransport"],
+        "transports": kinds["UnixTransport"] + kinds["_SelectorSocketTransport"],
         "protocols": kinds["HttpProtocol"] + kinds["Linger"],
     }
 
