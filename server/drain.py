@@ -1,7 +1,8 @@
 """Drain: how a server goes away. It says so first, and then sends everybody away, spread over time.
 
 unready: /readyz and handshakes answer 503, all else goes on, for as long as balancers take to notice
-sending away: nothing is accepted; Close 1001 to so many a sweep, over half of the time that there is
+sending away: nothing is accepted, neither connections nor publications; Close 1001 to so many a sweep, over
+    half of the time that there is, and to whoever would publish at once
 the rest: who is still here when the time is over is aborted
 """
 
@@ -50,6 +51,8 @@ class Drain:
 
     async def _send_away(self, until: float) -> None:
         context = self._context
+        # Whoever is gone can't hear it: what isn't acknowledged yet is for the next server.
+        context.hub.close()
         spread = (until - context.clock()) / 2
         waiting = list(context.connections)
         batch = max(MIN_BATCH, round(len(waiting) * SWEEP / max(spread, SWEEP)))

@@ -3,7 +3,7 @@
 import math
 import time
 from collections.abc import Callable, Collection
-from typing import final
+from typing import Final, final
 
 from .conflation import key_of
 from .fanout import Fanout
@@ -22,6 +22,9 @@ from .rooms import Rooms
 from .session import Session
 from .tick import Item
 from .traffic import Traffic
+
+# The code of the refusal that ends a session: it is to publish where it comes back to.
+GOING_AWAY: Final = "going_away"
 
 
 @final
@@ -60,6 +63,8 @@ class Hub:
         self._archive = archive or Archive()
         self._overflow = overflow or OverflowRules()
         self._publications = 0
+        # Whether clients may still publish.
+        self._is_open = True
         self._memory = Memory(self._archive.max_seconds)
         self._patterns = Patterns()
         self.drops = Drops()
@@ -93,6 +98,10 @@ class Hub:
         for name in self.memberships.of(session):
             self.memberships.leave(session, name)
 
+    def close(self) -> None:
+        """Let no client publish any more: members go, who wouldn't hear it. The application still may."""
+        self._is_open = False
+
     def sweep(self, now: float) -> None:
         """Tell the rooms who came and went, and forget what is too old."""
         for room in self.memberships.changed.expired(now):
@@ -124,7 +133,7 @@ class Hub:
         check_room(name)
         if sender is not None and sender.identity is not None:
             sender.identity.rights.check_publish(name)
-        self._check_new(sender, id)
+        self._check_taken(sender, id)
         publication = self._make(Kind.MESSAGE, sender, payload, user, name, ttl)
         room = self.rooms.open(name)
         # Numbered last: one that is refused leaves no gap.
@@ -154,7 +163,7 @@ class Hub:
         """Publish to everyone else, and with `echo` to the sender too. Raises as `publish` does."""
         if sender is not None and sender.identity is not None:
             sender.identity.rights.check_broadcast()
-        self._check_new(sender, id)
+        self._check_taken(sender, id)
         publication = self._make(Kind.BROADCAST, sender, payload, user, "", ttl)
         everyone = self.registry.all()
         self._send(publication, everyone if echo else [one for one in everyone if one is not sender])
@@ -175,7 +184,7 @@ class Hub:
         """Publish to the session of that id and to those of that user. Raises Refusal if nobody is there."""
         if sender is not None and sender.identity is not None:
             sender.identity.rights.check_direct()
-        self._check_new(sender, id)
+        self._check_taken(sender, id)
         receivers = [] if to_user is None else self.registry.of_user(to_user)
         session = None if to_id is None else self.registry.get(to_id)
         if session is not None and session not in receivers:
@@ -219,12 +228,15 @@ class Hub:
         self.reached.observe(len(receivers))
         self._fanout.send(publication, receivers)
 
-    def _check_new(self, sender: Session | None, id: str | None) -> None:
-        if sender is None or id is None:
+    def _check_taken(self, sender: Session | None, id: str | None) -> None:
+        if sender is None:
             return
-        place = self._memory.find(self.registry.sender_of(sender), id, self._clock())
-        if place is not None:
-            raise AlreadyPublished(place)
+        if id is not None:
+            place = self._memory.find(self.registry.sender_of(sender), id, self._clock())
+            if place is not None:
+                raise AlreadyPublished(place)
+        if not self._is_open:
+            raise Refusal(GOING_AWAY, "Nothing is published here any more.")
 
     def _remember(self, sender: Session | None, id: str | None, publication: Publication) -> None:
         if sender is None or id is None:

@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+from operator import itemgetter
+from typing import Any
 
 import pytest
 
@@ -105,6 +107,38 @@ async def test_stopping_delivers_what_was_sent_before(service: Serve) -> None:
         await client.eof()
         client.close()
         await stopping
+
+
+@pytest.mark.parametrize("app", [None, Application()], ids=["rooms", "application"])
+@pytest.mark.parametrize(
+    "action",
+    [
+        {"action": "message", "room": "a", "message": "a"},
+        {"action": "broadcast", "message": "a"},
+        {"action": "direct", "message": "a"},
+    ],
+    ids=itemgetter("action"),
+)
+async def test_whoever_publishes_when_others_are_sent_away_is_too_and_unacknowledged(
+    service: Serve, app: Application | None, action: dict[str, Any]
+) -> None:
+    async with service(None, app) as running:
+        speaker, member = await running.open("/ws"), await running.open("/ws")
+        await speaker.frame()
+        action = {**action, "to": json.loads((await member.frame()).payload)["id"]}
+        await member.send(text('{"action":"join","room":"a"}'))
+        await member.frame()
+        await speaker.send(text(json.dumps({**action, "id": "1", "ref": 1})))
+        assert 1 == json.loads((await speaker.frame()).payload)["ref"]
+        running.context.hub.close()
+        # What was published in time is acknowledged again, and the application is still heard.
+        await speaker.send(text(json.dumps({**action, "id": "1", "ref": 2})))
+        assert 2 == json.loads((await speaker.frame()).payload)["ref"]
+        await speaker.send(text(json.dumps({**action, "id": "2", "ref": 3})))
+        assert closed(1001, "the server is going away") == without_advice(await speaker.frame())
+        running.service.hub.publish(None, "a", "b")
+        heard = [json.loads(one.payload)["message"] for one in await member.frames(2)]
+        assert ["a", "b"] == heard
 
 
 async def test_stopping_now_waits_for_nobody(service: Serve) -> None:

@@ -14,7 +14,10 @@ from typing import Final, TypeVar, final
 import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
-from ..hub import AlreadyPublished, Hub
+from rfc6455 import CloseCode
+
+from ..advice import come_back
+from ..hub import GOING_AWAY, AlreadyPublished, Hub
 from ..identity import Identity
 from ..json_bounds import JsonBounds
 from ..memberships import Position
@@ -94,7 +97,10 @@ class RoomsDialect:
             self.refused(session, action, refusal)
 
     def refused(self, session: Session, action: schema.Action, refusal: Refusal) -> None:
-        """Say why an action isn't performed."""
+        """Say why an action isn't performed, or that it is to be asked for elsewhere."""
+        if refusal.code == GOING_AWAY:
+            session.close(CloseCode.GOING_AWAY, come_back("the server is going away"))
+            return
         self.answer(session, schema.Error(code=refusal.code, message=str(refusal)), action.ref)
 
     def encode(self, item: Shared) -> Message | None:
