@@ -186,12 +186,13 @@ function showRoom() {
   $(room === null ? "name" : "text").focus();
 }
 
-async function enter(user, name) {
+async function enter(user, name, token) {
   showError("");
   room = name;
   shown = { epoch: "", offset: 0 };
   caughtUpTo = 0;
-  client = new RoomsClient(socketUrl(), { user });
+  // Nobody can take another name than the token's.
+  client = new RoomsClient(socketUrl(), token ? { token } : { user });
   new People(client, room, showPeople);
   const on = (type, show) => client.addEventListener(type, ({ detail }) => show(detail));
   on("status", showStatus);
@@ -237,7 +238,7 @@ function roomFromAddress() {
 
 $("entrance").addEventListener("submit", (event) => {
   event.preventDefault();
-  enter($("name").value.trim(), $("room").value.trim());
+  enter($("name").value.trim(), $("room").value.trim(), $("token").value);
 });
 
 $("compose").addEventListener("submit", (event) => {

@@ -61,10 +61,13 @@ def wait_until_shown(chrome: Chrome, selector: str, text: str) -> None:
     WebDriverWait(chrome, PATIENCE, 0.05).until(is_shown, f"{text!r} in {selector}")
 
 
-def enter(chrome: Chrome, url: str, name: str, room: str) -> str:
+def enter(chrome: Chrome, url: str, name: str, room: str, token: str = "") -> str:
     """Open the chat page in a new tab and enter a room; return the tab's handle."""
     chrome.switch_to.new_window("tab")
     chrome.get(url)
+    if token:
+        chrome.find_element(By.CSS_SELECTOR, "#entrance summary").click()
+        chrome.find_element(By.ID, "token").send_keys(token)
     for field, value in (("name", name), ("room", room)):
         element = chrome.find_element(By.ID, field)
         element.clear()

@@ -11,7 +11,7 @@ import pytest
 
 from ..conftest import ServerProcess
 from ..jwt_keys import ED25519, RSA, SECRET, jwk, key_set, public_pem, sign, write
-from .chromium import browser
+from .chromium import browser, enter, say, wait_until_shown
 
 pytestmark = pytest.mark.real
 
@@ -98,6 +98,15 @@ def test_page_signs_in_by_the_option_token(start_server: Start, tmp_path: Path) 
         assert 1006 == ask(PROTOCOL, "/ws", [bearer])
         messages = [entry["message"] for entry in chrome.get_log("browser")]
         assert all("WebSocket connection to" in message for message in messages)
+
+
+def test_chat_page_signs_in_by_a_token_that_one_types(start_server: Start, tmp_path: Path) -> None:
+    server = start_server("--auth-tokens", write(tmp_path, "tokens", f"alice {TOKEN}\n"))
+    with browser(tmp_path / "profile") as chrome:
+        enter(chrome, server.url, "bob", "hall", TOKEN)
+        say(chrome, "Hello")
+        wait_until_shown(chrome, "#messages .mine .author", "alice")
+        wait_until_shown(chrome, "#people li", "alice")
 
 
 def test_page_comes_back_with_a_newer_token_when_the_old_one_expired(
