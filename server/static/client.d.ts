@@ -176,6 +176,13 @@ export interface History extends Answer, Position {
   messages: Message[];
 }
 
+/** What an application's own action returned; an `ack` if that was nothing. */
+export interface Outcome extends Answer {
+  type: "answer" | "ack";
+  action?: string;
+  result?: any;
+}
+
 /** So many messages of a room don't come. */
 export interface Missed {
   type: "missed";
@@ -208,6 +215,7 @@ export interface RoomsEvents {
   ack: Ack;
   members: Members<Member | User>;
   history: History;
+  answer: Outcome;
   resumed: Answer & { type: "resumed" };
   refreshed: Answer & { type: "refreshed"; expires_in?: number };
   pong: Answer & { type: "pong" };
@@ -251,6 +259,8 @@ export class RoomsClient extends EventTarget {
   message(room: string, message: unknown, options?: PublishOptions): Promise<Ack>;
   broadcast(message: unknown, options?: PublishOptions): Promise<Ack>;
   direct(to: Receiver, message: unknown, options?: SendOptions): Promise<Ack>;
+  /** Asks for an action of the application's own. */
+  act(action: string, fields?: object): Promise<Outcome>;
   /** Tells whether this client sent it, on this connection or one before. */
   isMine(message: { from: string }): boolean;
 

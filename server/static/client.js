@@ -167,6 +167,12 @@ export class RoomsClient extends EventTarget {
     return this.#request({ action: "history", room, limit });
   }
 
+  // Asks for an action of the application's own. Resolves with `answer`, whose `result` is what it returned, or
+  // with `ack` if that was nothing.
+  act(action, fields) {
+    return this.#request({ ...fields, action });
+  }
+
   // With an id a message can be sent again on the next connection, and is published once.
   #publish(fields, options = {}) {
     const { user } = this.#options;

@@ -204,3 +204,12 @@ test("a message that is too large is given up, and the others get through", asyn
   alice.client.connect();
   assert.equal((await small).offset, 1);
 });
+
+test("an application's own action is answered, and its refusal rejects", async (t) => {
+  const alice = new Stage(t);
+  await alice.client.join("game");
+  const { action, result } = await alice.client.act("roll", { room: "game", sides: 2 });
+  assert.ok(action === "roll" && [1, 2].includes(result));
+  assert.deepEqual((await alice.heard("message")).message, { roll: result, sides: 2 });
+  await assert.rejects(alice.client.act("roll", { room: "game", sides: 1 }), { code: "invalid_message" });
+});

@@ -211,6 +211,18 @@ test("message, broadcast and direct send their fields and resolve with the ack",
   assert.deepEqual(acks, [0, 1, 2]);
 });
 
+test("act sends an action of the application's own and resolves with its answer", async () => {
+  const { client, socket } = setUpOnline();
+  const rolled = client.act("roll", { room: "game", sides: 20 });
+  const reset = client.act("reset");
+  assert.deepEqual(said(socket()), [{ action: "roll", room: "game", sides: 20 }, { action: "reset" }]);
+  const [{ ref: first }, { ref: second }] = socket().sent;
+  socket().receive({ type: "answer", action: "roll", result: 7, ref: first });
+  socket().receive({ type: "ack", ref: second });
+  assert.equal((await rolled).result, 7);
+  assert.equal((await reset).type, "ack");
+});
+
 test("answers are told apart by ref, in whichever order they come", async () => {
   const { client, socket, events } = setUpOnline();
   const first = client.message("general", "1");

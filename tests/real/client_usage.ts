@@ -68,6 +68,8 @@ async function main(): Promise<void> {
   await client.direct("c1", null);
   await client.direct({ id: "c1" }, [1, 2]);
   await client.direct({ user: "bob" }, "hello", { ttl: 1 });
+  const rolled: number = (await client.act("roll", { room: "game", sides: 20 })).result;
+  await client.act("reset");
   // @ts-expect-error: a direct message is not echoed.
   await client.direct("c1", "hello", { echo: true });
   // @ts-expect-error: to nobody.
@@ -81,7 +83,7 @@ async function main(): Promise<void> {
   // @ts-expect-error: the server's to set.
   client.id = "mine";
   const id: string | null = client.id;
-  console.log(recovered, members, offset?.toFixed(), duplicate, listed, counted, id, client.pending + 1);
+  console.log(rolled, recovered, members, offset?.toFixed(), duplicate, listed, counted, id, client.pending + 1);
   await client.leave("game");
   client.close(1000, "done");
 }

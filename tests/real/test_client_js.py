@@ -20,6 +20,7 @@ PLAYED: Final = ("client_connection", "client", "client_recovery", "client_resen
 # Seconds after which something is waited for in vain.
 PATIENCE: Final = 60
 SETTINGS: Final = {
+    "--app": "docs.example_app",
     "--presence-interval": "0.05",
     "--history-messages": "5",
     "--slow-readers-by-room": "ticker=conflate:symbol",
