@@ -1,21 +1,45 @@
-"""Clients that send an octet now and then, or none: each phase has its deadline, which no octet extends."""
+"""Clients that send an octet now and then, or none: each phase has its deadline, which no octet extends.
+
+Nor does it grow: what a client sends while something else is awaited is held to a bound.
+"""
 
 import asyncio
+import ssl
+from contextlib import suppress
 from itertools import cycle
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, Self, final
 
 import pytest
 
+from rfc6455 import Request
+from server.application import Application, Identity
+from server.judgement import MAX_BEHIND
 from tests.conftest import NARROW, Serve, eventually
 from tests.rawclient import CLOSE, TEXT, RawClient, close, frame, get, upgrade
-from tests.rawserver import write_certificate
+from tests.rawserver import CERTIFICATE, write_certificate
+from tests.test_proxy_protocol import HERE, SIGNATURE
 
 CLIENTS: Final = 50
+# Of each phase of a server that sees all of them at once.
+EACH: Final = 10
 # Long enough for all of them to get to where they stop.
 DEADLINES: Final = {"handshake_timeout": 0.5, "close_timeout": 0.5}
+# Octets that a connection may hold: what is kept, and a read's worth before that and behind it.
+MAX_HELD: Final = MAX_BEHIND + 2 * (256 << 10)
 # The record of a ClientHello, which is to have 512 octets.
 HELLO: Final = bytes.fromhex("1603010200 010001fc 0303") + bytes(400)
+BINARY_LINE: Final = SIGNATURE + b"\x21\x11\x0f\xff"
+LINE: Final = b"PROXY TCP4 192.0.2.1 192.0.2.9 4711 443\r\n"
+
+
+def whole_hello() -> bytes:
+    """Make a ClientHello that is answered."""
+    outgoing = ssl.MemoryBIO()
+    begun = ssl.create_default_context().wrap_bio(ssl.MemoryBIO(), outgoing, server_hostname="localhost")
+    with suppress(ssl.SSLWantReadError):
+        begun.do_handshake()
+    return outgoing.read()
 
 
 class Phase(NamedTuple):
@@ -24,14 +48,15 @@ class Phase(NamedTuple):
     before: bytes
     then: bytes
     told: bytes
-    over_tls: bool = False
+    # Whether the octets are sent within TLS.
+    is_secret: bool = False
 
 
 def answer(status: int) -> bytes:
     return b"HTTP/1.1 %d " % status
 
 
-PHASES: Final = {
+PLAIN: Final = {
     "nothing": Phase(b"", b"", b""),
     "a plain head": Phase(b"", b"GET / HTTP/1.1\r\nHost: localhost\r\nX: " + b"a" * 999, answer(408)),
     "a handshake": Phase(b"", upgrade("/ws", "X: " + "a" * 999), answer(408)),
@@ -44,19 +69,70 @@ PHASES: Final = {
     "more after a refusal": Phase(upgrade("/none"), b"a" * 999, answer(404)),
     "more after its Close": Phase(upgrade("/echo") + close(), b"a" * 999, answer(101)),
     "more after a broken rule": Phase(upgrade("/echo") + frame(3), b"a" * 999, answer(101)),
-    "no TLS at all": Phase(b"", b"", b"", over_tls=True),
-    "half a ClientHello": Phase(HELLO[:100], HELLO[100:], b"", over_tls=True),
+    "nothing while it is judged": Phase(upgrade("/ws"), b"", answer(503)),
+    "more while it is judged": Phase(upgrade("/ws"), frame(TEXT, b"a"), answer(503)),
+    "plenty while it is judged": Phase(upgrade("/ws") + bytes(1 << 20), frame(TEXT, b"a"), answer(503)),
+}
+PROXIED: Final = {
+    "nothing": Phase(b"", b"", b""),
+    "a PROXY header": Phase(b"", b"PROXY UNKNOWN " + b"a" * 999, b""),
+    "one in binary": Phase(b"", BINARY_LINE + bytes(999), b""),
+    "the end of one in binary": Phase(BINARY_LINE + bytes(4000), bytes(999), b""),
+    "a handshake behind it": Phase(LINE, upgrade("/ws"), answer(408)),
+}
+SECURE: Final = {
+    "nothing": Phase(b"", b"", b""),
+    "a ClientHello": Phase(b"", HELLO, b""),
+    "half of one": Phase(HELLO[:100], HELLO[100:], b""),
+    # The ServerHello is a handshake's record, and so is what then never gets to its 512 octets.
+    "more behind one": Phase(whole_hello(), b"\x16\x03\x03\x02\0" + bytes(99), b"\x16\x03"),
+    "a handshake": Phase(b"", upgrade("/ws", "X: " + "a" * 999), answer(408), is_secret=True),
+    "more while it is judged": Phase(upgrade("/ws"), b"a", answer(503), is_secret=True),
+    "more after its Close": Phase(upgrade("/echo") + close(), b"a" * 999, answer(101), is_secret=True),
+}
+SECURE_AND_PROXIED: Final = {
+    "half a ClientHello": Phase(LINE + HELLO[:100], HELLO[100:], b""),
+    "half a PROXY header": Phase(LINE[:9], b"a", b""),
 }
 
 
-async def trickle(client: RawClient, phase: Phase) -> bytes:
+@final
+class SecureClient:
+    """One connection over TLS."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._reader = reader
+        self._writer = writer
+
+    @classmethod
+    async def connect(cls, address: tuple[str, int]) -> Self:
+        trusting = ssl.create_default_context(cadata=CERTIFICATE)
+        return cls(*await asyncio.open_connection(*address, ssl=trusting, server_hostname="localhost"))
+
+    async def send(self, data: bytes) -> None:
+        self._writer.write(data)
+        await self._writer.drain()
+
+    async def rest(self) -> bytes:
+        """Receive what still comes until the server ends the connection, one way or the other."""
+        received = b""
+        with suppress(OSError):
+            while more := await self._reader.read(1 << 16):
+                received += more
+        return received
+
+    def close(self) -> None:
+        self._writer.transport.abort()
+
+
+async def trickle(client: RawClient | SecureClient, phase: Phase) -> bytes:
     """Send until the server wants no more, and return what it said."""
 
     async def send() -> None:
         await client.send(phase.before)
         for octet in cycle(phase.then):
             await client.send(bytes([octet]))
-            await asyncio.sleep(0.01)
+            await asyncio.sleep(0.03)
 
     sending = asyncio.ensure_future(send())
     said = await client.rest()
@@ -66,16 +142,43 @@ async def trickle(client: RawClient, phase: Phase) -> bytes:
     return said
 
 
-@pytest.mark.parametrize("phase", PHASES.values(), ids=PHASES)
-async def test_every_phase_ends_at_its_deadline(service: Serve, tmp_path: Path, phase: Phase) -> None:
-    settings: dict[str, Any] = dict(DEADLINES)
-    if phase.over_tls:
+app = Application()
+
+
+@app.authenticate
+async def judge(token: str | None, request: Request | None) -> Identity:
+    if request is not None and request.path == "/ws":
+        await asyncio.Event().wait()
+    return Identity("anybody")
+
+
+@pytest.mark.parametrize(
+    ("phases", "is_secure", "is_proxied"),
+    [(PLAIN, False, False), (PROXIED, False, True), (SECURE, True, False), (SECURE_AND_PROXIED, True, True)],
+    ids=["plain", "proxied", "secure", "secure and proxied"],
+)
+async def test_every_phase_ends_at_its_deadline_and_holds_no_more_than_its_bound(
+    service: Serve, tmp_path: Path, phases: dict[str, Phase], is_secure: bool, is_proxied: bool
+) -> None:
+    settings: dict[str, Any] = {**DEADLINES, "hook_timeout": 3600}
+    if is_secure:
         settings |= {"tls_certificate": write_certificate(tmp_path), "tls_key": str(tmp_path / "key.pem")}
-    async with service(**settings) as running:
-        clients = [await running.connect() for _ in range(CLIENTS)]
-        for said in await asyncio.gather(*(trickle(client, phase) for client in clients)):
-            assert said.startswith(phase.told)
-            assert bool(said) == bool(phase.told)
+    if is_proxied:
+        settings |= HERE
+    async with service(None, app, **settings) as running:
+
+        async def enter(phase: Phase) -> bytes:
+            connecting = SecureClient.connect(running.address) if phase.is_secret else running.connect()
+            return await trickle(await connecting, phase)
+
+        entering = {asyncio.create_task(enter(phases[name]), name=name) for name in [*phases] * EACH}
+        pending = entering
+        while pending:
+            _, pending = await asyncio.wait(pending, timeout=0.01)
+            assert all(one.octets_held() <= MAX_HELD for one in running.context.connections)
+        for entered in entering:
+            told, said = phases[entered.get_name()].told, entered.result()
+            assert (told, bool(told)) == (said[: len(told)], bool(said)), entered.get_name()
         await eventually(0, lambda: len(running.context.connections) + len(running.context.closings))
 
 
