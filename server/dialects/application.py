@@ -54,7 +54,8 @@ class ApplicationDialect:
             session,
             partial(hook, session),
             lambda _: self._rooms.connected(session),
-            lambda refusal: session.close(CloseCode.POLICY_VIOLATION, _fit(str(refusal))),
+            # At once: what it sent meanwhile isn't to be done.
+            lambda refusal: session.kick(CloseCode.POLICY_VIOLATION, _fit(str(refusal))),
         )
 
     def receive(self, session: Session, message: Message) -> None:

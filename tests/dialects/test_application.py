@@ -9,7 +9,7 @@ from msgspec import Meta
 
 from server.application import Action, Application, Draft, Kind, Refusal, Session
 from tests.conftest import Running, Serve, eventually
-from tests.rawclient import CLOSE, Frame, RawClient, closed, text
+from tests.rawclient import CLOSE, Frame, RawClient, closed, text, upgrade
 
 Json = dict[str, Any]
 
@@ -77,6 +77,32 @@ async def test_session_that_is_not_let_in_is_closed_with_the_reason_and_never_wa
         client = await running.open("/ws")
         assert closed(1008, "\u00e5" * 61) == await client.frame()
     assert [] == told
+
+
+async def test_nothing_is_done_for_a_session_that_is_not_let_in(service: Serve) -> None:
+    app = Application()
+    is_open = True
+
+    @app.on_connect
+    async def door(session: Session) -> None:
+        if not is_open:
+            raise Refusal("closed", "Nobody else may come in.")
+
+    async with service(None, app) as running:
+        member = await enter(running)
+        await do(member, {"action": "join", "room": "a"})
+        is_open = False
+        stranger = await running.connect()
+        unasked = ({"action": action, "room": "a", "message": "spam"} for action in ("join", "message"))
+        await stranger.send(upgrade("/ws") + b"".join(text(json.dumps(action)) for action in unasked))
+        assert 101 == (await stranger.answer()).status
+        assert closed(1008, "Nobody else may come in.") == await stranger.frame()
+        await do(member, {"action": "message", "room": "a", "message": "heard"})
+        joined, heard = await hear(member, 2)
+        assert (1, "heard") == (joined["members"], heard["message"])
+        room = running.context.hub.rooms.get("a")
+        assert room is not None
+        assert 1 == len(room.members)
 
 
 async def test_join_may_be_refused_and_nothing_is_joined(service: Serve) -> None:
