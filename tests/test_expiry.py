@@ -106,3 +106,17 @@ def test_who_comes_and_goes_leaves_a_bounded_number_of_entries() -> None:
     assert len(watch.expiries._due) <= 2 * len(stay) + 64 + 1
     watch.after(1005.0)
     assert 4 == len(watch.expiries)
+
+
+def test_sessions_end_each_in_its_time_though_many_others_have_gone() -> None:
+    watch = Watch()
+    times = [1000.0 + 37 * number % 100 for number in range(100)]
+    stay, gone = [], []
+    for number, seconds in enumerate(times):
+        stay.append(watch.enter(f"stay {number}", seconds))
+        gone += [watch.enter(f"gone {number} {other}", 900.0 + other) for other in range(5)]
+    for session in gone:
+        watch.expiries.discard(session)
+    for now in sorted(times):
+        watch.after(now)
+        assert [seconds <= now for seconds in times] == [session.close_code == 3000 for session in stay]

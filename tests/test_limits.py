@@ -237,6 +237,8 @@ def test_all_limits_per_address_hold_for_a_network() -> None:
     assert [True, False] == [admission.move(one, other), admission.move(elsewhere, one)]
     admission.release(other)
     assert admission.move(elsewhere, one)
+    # Its place there is free again.
+    assert [True, True, False] == [admission.admit(elsewhere) for _ in range(3)]
 
 
 # Handshakes. ------------------------------------------------------------------------------------------------

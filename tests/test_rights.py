@@ -90,6 +90,10 @@ def test_broadcast_and_direct_messages_have_rights_of_their_own(
     assert "forbidden" == refusal_of(lambda: ask(stage.hub, guest(stage, rest)))
 
 
+def test_what_is_not_given_is_not_allowed() -> None:
+    assert Rights(join=(), publish=(), broadcast=False, direct=False) == Rights() == parse_rights({})
+
+
 def test_nobody_learns_by_a_refusal_who_is_here() -> None:
     stage = Stage()
     session = guest(stage, Rights())
