@@ -18,9 +18,9 @@ from .codes import CloseCode, Role, may_be_sent
 from .deflate import DeflateParameters, Deflater
 from .errors import ProtocolError, StateError
 from .events import MAX_CONTROL_PAYLOAD, Close, Ping, encode_close
-from .frames import FIN, MASK, RSV1, encode_head, find_message, take_message
+from .frames import FIN, MASK, RSV1, encode_head, parse_message
 from .masking import mask
-from .messages import Event, MessageReader, Readers, not_utf8
+from .messages import Event, MessageReader, Readers
 
 _CONTINUATION: Final = 0x0
 _TEXT: Final = 0x1
@@ -165,8 +165,18 @@ class Connection:
                 data = self._data
                 if not data:
                     return None
-                message = self._next_message(data)
+                # A message that is here whole and in one frame needs no reader.
+                readers = self._readers
+                message, stop = parse_message(
+                    data, self._position, readers.mask_bit, readers.max_message_size
+                )
                 if message is not None:
+                    self._frames_before += 1
+                    if stop < len(data):
+                        self._position = stop
+                    else:
+                        self._data = b""
+                        self._position = 0
                     return message
                 reader = self._take_reader()
             event = reader.next_event()
@@ -230,7 +240,8 @@ class Connection:
         `compress=None` leaves it to the sizes in DeflateOptions; False sends it as it is, as a message
         should be that holds a secret beside an attacker's text (7692 8).
         """
-        self._check_free()
+        if self.sending is not _SENDING_OPEN or self._fragment_opcode != _CONTINUATION:
+            raise self._refusal()
         payload = text.encode()
         if len(payload) < self._plain_below and not compress:
             out = self._out
@@ -243,7 +254,8 @@ class Connection:
 
     def send_binary(self, payload: bytes | bytearray | memoryview, *, compress: bool | None = None) -> None:
         """Send a binary message."""
-        self._check_free()
+        if self.sending is not _SENDING_OPEN or self._fragment_opcode != _CONTINUATION:
+            raise self._refusal()
         payload = _as_bytes(payload)
         if len(payload) < self._plain_below and not compress:
             out = self._out
@@ -277,7 +289,8 @@ class Connection:
         """
         if self._masking_key is not None:
             raise StateError("A client masks every frame, so it can't share them.")
-        self._check_free()
+        if self.sending is not _SENDING_OPEN or self._fragment_opcode != _CONTINUATION:
+            raise self._refusal()
         if window_bits and window_bits != self.shared_window_bits:
             raise StateError("The message is compressed otherwise than this connection agreed.")
         self._queue(frames)
@@ -326,23 +339,6 @@ class Connection:
         if self.receiving is not Receiving.CLOSED:
             self.receiving = Receiving.FAILED
 
-    def _next_message(self, data: bytes) -> str | bytes | None:
-        """Return a message that is here whole and in one frame, for which no reader is needed."""
-        first = self._position
-        readers = self._readers
-        start, stop = find_message(data, first, readers.mask_bit, readers.max_message_size)
-        if not stop:
-            return None
-        self._frames_before += 1
-        self._position = stop
-        if stop == len(data):
-            self._data = b""
-            self._position = 0
-        try:
-            return take_message(data, first, start, stop, readers.mask_bit)
-        except UnicodeDecodeError:
-            raise not_utf8() from None
-
     def _take_reader(self) -> MessageReader:
         """Let a reader go on with what is here."""
         reader = self._reader = self._readers.take()
@@ -361,14 +357,14 @@ class Connection:
 
     def _check_open(self) -> None:
         if self.sending is not _SENDING_OPEN:
-            raise StateError("Our Close is sent; nothing may follow it (5.5.1).")
+            raise self._refusal()
 
-    def _check_free(self) -> None:
+    def _refusal(self) -> StateError:
+        """Say why no message may be sent."""
         if self.sending is not _SENDING_OPEN:
-            self._check_open()
+            return StateError("Our Close is sent; nothing may follow it (5.5.1).")
         # 5.4: the fragments of one message are not interleaved with another message.
-        if self._fragment_opcode != _CONTINUATION:
-            raise StateError("A message is being sent in fragments; end it first (5.4).")
+        return StateError("A message is being sent in fragments; end it first (5.4).")
 
     def _send_message(self, opcode: int, payload: bytes, compress: bool | None) -> None:
         first = FIN | opcode

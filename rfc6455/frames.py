@@ -53,49 +53,49 @@ def max_compressed_size(max_message_size: int) -> int:
     return max_message_size + max_message_size * 6 // 100 + 1024
 
 
-def find_message(data: bytes, position: int, mask_bit: int, max_message_size: int) -> tuple[int, int]:
-    """Find the payload of the message that begins there, if it is here whole and in one frame, as most are.
+def parse_message(
+    data: bytes, position: int, mask_bit: int, max_message_size: int
+) -> tuple[str | bytes | None, int]:
+    """Parse the message that begins there, if it is here whole and in one frame, as most are.
 
-    Where it stops is 0 if it isn't, or if anything speaks against it: a FrameParser tells what.
+    Returns it and where it stops; None if it isn't, or if anything speaks against it: a MessageReader tells
+    what.
     """
     # The hot loop.
-    available = len(data) - position
-    if available < 2:
-        return 0, 0
+    size = len(data)
+    start = position + 2
+    if start > size:
+        return None, 0
     first = data[position]
     if first != _WHOLE_TEXT and first != _WHOLE_BINARY:
-        return 0, 0
+        return None, 0
     # A frame masked by the wrong role looks too long here.
     length = data[position + 1] ^ mask_bit
-    start = position + 2
     if length > 125:
-        if length == 126 and available >= 4:
-            length = data[position + 2] << 8 | data[position + 3]
+        if length == 126 and start + 2 <= size:
+            length = data[start] << 8 | data[start + 1]
             start += 2
             if length < 126:
-                return 0, 0
-        elif length == 127 and available >= 10:
-            length = int.from_bytes(data[position + 2 : position + 10], "big")
+                return None, 0
+        elif length == 127 and start + 8 <= size:
+            length = int.from_bytes(data[start : start + 8], "big")
             start += 8
             if length < 65536:
-                return 0, 0
+                return None, 0
         else:
-            return 0, 0
+            return None, 0
     if mask_bit:
         start += 4
     stop = start + length
-    if stop > len(data) or length > max_message_size:
-        return 0, 0
-    return start, stop
-
-
-def take_message(data: bytes, position: int, start: int, stop: int, mask_bit: int) -> str | bytes:
-    """Make the message that was found there. Raises UnicodeDecodeError."""
-    is_text = data[position] == _WHOLE_TEXT
-    if mask_bit:
-        return frame_text(data, start, stop) if is_text else frame_payload(data, start, stop)
-    payload = data[start:stop]
-    return str(payload, "utf-8") if is_text else payload
+    if stop > size or length > max_message_size:
+        return None, 0
+    if first == _WHOLE_BINARY:
+        return (frame_payload(data, start, stop) if mask_bit else data[start:stop]), stop
+    try:
+        return (frame_text(data, start, stop) if mask_bit else data[start:stop].decode()), stop
+    except UnicodeDecodeError:
+        # 8.1: who reads it in parts finds this too, and fails the connection.
+        return None, 0
 
 
 @final
@@ -199,21 +199,21 @@ class FrameParser:
     def next_whole_message(self) -> str | bytes | None:
         """Return the next message if it is here whole and in one frame, as most are.
 
-        None says nothing: `next_head()` knows why. Call it only when neither a frame nor a message is
-        open. Raises UnicodeDecodeError.
+        None says nothing: `next_head()` knows why, or the text isn't UTF-8. Call it only when neither a
+        frame nor a message is open.
         """
         data = self._data
-        first = self._position
-        start, stop = find_message(data, first, self._mask_bit, self._max_message_size)
-        if not stop:
+        message, stop = parse_message(data, self._position, self._mask_bit, self._max_message_size)
+        if message is None:
             return None
-        self._position = stop
         self.frames_received += 1
-        if stop == len(data):
+        if stop < len(data):
+            self._position = stop
+        else:
             self._data = b""
             self._position = 0
             self.has_input = False
-        return take_message(data, first, start, stop, self._mask_bit)
+        return message
 
     def next_head(self) -> bool:
         """Read a frame's head into the attributes, if all of it is here. Raises ProtocolError."""

@@ -87,10 +87,7 @@ class MessageReader:
         while frames.has_input:
             if not frames.frame_open:
                 if not frames.message_open:
-                    try:
-                        message = frames.next_whole_message()
-                    except UnicodeDecodeError:
-                        raise not_utf8() from None
+                    message = frames.next_whole_message()
                     if message is not None:
                         return message
                 if not frames.next_head():
@@ -169,7 +166,7 @@ class Readers:
         self._deflate = deflate
         self.max_message_size = max_message_size
         self._max_fragments = max_fragments
-        # For what needs no reader; see find_message().
+        # For what needs no reader; see parse_message().
         self.mask_bit = MASK if role is Role.SERVER else 0
         self._spare: list[MessageReader] = []
 
@@ -206,18 +203,18 @@ class _Utf8Check:
         try:
             self._decoder.decode(payload)
         except UnicodeDecodeError:
-            raise not_utf8() from None
+            raise _not_utf8() from None
         self._held = self._decoder.getstate()[0]
         # Python waits for a third octet to see that these two begin a surrogate.
         if len(self._held) == 2 and self._held[0] == 0xED and self._held[1] >= 0xA0:
-            raise not_utf8()
+            raise _not_utf8()
 
     def finish(self) -> None:
         if self._held:
-            raise not_utf8()
+            raise _not_utf8()
 
 
-def not_utf8() -> InvalidPayload:
+def _not_utf8() -> InvalidPayload:
     return InvalidPayload("A text message is not UTF-8.", rule="text-utf8", section="8.1")
 
 

@@ -288,9 +288,16 @@ def test_whole_messages_are_text_or_binary() -> None:
         parser = FrameParser(role)
         parser.feed(frame(FIN | TEXT, "grüße".encode(), key) + frame(FIN | BINARY, b"\xff", key))
         assert ("grüße", b"\xff", None) == tuple(parser.next_whole_message() for _ in range(3))
-        parser.feed(frame(FIN | TEXT, b"\xff", key))
-        with pytest.raises(UnicodeDecodeError):
-            parser.next_whole_message()
+
+
+@pytest.mark.parametrize("text", [b"\xff", b"gr\xc3", b"\xed\xa0\x80"])
+def test_text_that_is_no_utf8_is_left_to_who_checks_it_octet_by_octet(text: bytes) -> None:
+    for key, role in ((MASKING_KEY, Role.SERVER), (UNMASKED, Role.CLIENT)):
+        parser = FrameParser(role)
+        parser.feed(frame(FIN | TEXT, text, key))
+        assert parser.next_whole_message() is None
+        assert parser.next_head()
+        assert text == parser.take_payload()
 
 
 def test_frames_are_counted_when_they_begin() -> None:
