@@ -232,7 +232,8 @@ class WebSocketSession:
         now = 0.0
         frames_before = 0
         held_before = 0
-        if connection.deflate is not None:
+        inflates = connection.deflate is not None
+        if inflates:
             held_before = connection.octets_held
         if allowance is not None:
             now = self._context.clock()
@@ -243,12 +244,11 @@ class WebSocketSession:
                 event = connection.next_event()
                 if event is None:
                     break
-                if isinstance(event, (str, bytes)):  # a union of the two would be made anew each time
-                    traffic.messages_received += 1
+                if type(event) is str or type(event) is bytes:
                     messages += 1
                     if allowance is not None and messages > allowance.messages:
                         break
-                    if connection.deflate is not None:
+                    if inflates:
                         # What was read may be a thousandth of what it inflates to.
                         octets += len(event)
                         if allowance is not None and octets > allowance.bytes:
@@ -277,9 +277,10 @@ class WebSocketSession:
         if allowance is not None:
             frames = connection.frames_received - frames_before
             self._charge(allowance, now, messages, frames, octets)
+        traffic.messages_received += messages
         self._is_corked = False
         self._write()
-        if connection.deflate is not None:
+        if inflates:
             traffic.look_at -= octets - received + connection.octets_held - held_before
         if traffic.bytes_received + traffic.bytes_sent > traffic.look_at:
             self._context.budget.look()
