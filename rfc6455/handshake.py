@@ -100,15 +100,15 @@ class ServerHandshake:
                 "Expected no body in a request to upgrade.", status=400, rule="body", section="9110 7.8"
             )
         # 4.2.1 6, 4.4: exactly 13, or the version is told.
-        version = headers.get("Sec-WebSocket-Version")
+        version = headers.first("sec-websocket-version")
         if version != VERSION:
             raise _upgrade_required("Sec-WebSocket-Version 13", version or "", "version")
-        self._key = headers.get("Sec-WebSocket-Key") or ""
+        self._key = headers.first("sec-websocket-key") or ""
         # 4.2.1 5: base64 of 16 octets.
         if not is_key(self._key):
             raise unexpected("16 octets of base64 in Sec-WebSocket-Key", self._key, "key", "4.2.1")
         self.request = request
-        self.origin = headers.get("Origin")
+        self.origin = headers.first("origin")
         self.subprotocols = _offered_subprotocols(headers)
         self._extensions = _offered_extensions(headers)
         self._decided = False
@@ -127,7 +127,7 @@ class ServerHandshake:
             f"Sec-WebSocket-Accept: {accept_key(self._key)}\r\n"
         ]
         # 9110 7.8: 100 comes before 101 when it was asked for.
-        if "Expect" in self.request.headers:
+        if self.request.headers.first("expect") is not None:
             answer.insert(0, "HTTP/1.1 100 Continue\r\n\r\n")
         if subprotocol is not None:
             answer.append(f"Sec-WebSocket-Protocol: {subprotocol}\r\n")
@@ -206,21 +206,19 @@ def _upgrade_required(expected: str, received: str, rule: str) -> HandshakeError
 
 
 def _offered_subprotocols(headers: Headers) -> list[str]:
-    values = headers.get_all("Sec-WebSocket-Protocol")
-    if not values:
+    if headers.first("sec-websocket-protocol") is None:
         return []
     # 4.3: 1#token. 4.1 10: each once.
-    offered = parse_token_list(values)
+    offered = parse_token_list(headers.get_all("Sec-WebSocket-Protocol"))
     if offered is None or len(set(offered)) < len(offered):
         raise unexpected("tokens, each once", headers.joined("Sec-WebSocket-Protocol"), "subprotocol", "4.3")
     return offered
 
 
 def _offered_extensions(headers: Headers) -> list[Extension]:
-    values = headers.get_all("Sec-WebSocket-Extensions")
-    if not values:
+    if headers.first("sec-websocket-extensions") is None:
         return []
-    offered = parse_extensions(values)
+    offered = parse_extensions(headers.get_all("Sec-WebSocket-Extensions"))
     if offered is None:
         raise unexpected(
             "a list of extensions", headers.joined("Sec-WebSocket-Extensions"), "extension-grammar", "9.1"

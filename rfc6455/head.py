@@ -13,7 +13,10 @@ MAX_HEAD: Final = 16 * 1024
 MAX_FIELDS: Final = 100
 
 _CRLF: Final = b"\r\n"
-# Control octets but HTAB become NUL, so that one find() tells where the first one stands.
+_CR: Final = 0x0D
+# The end of the last line, and the empty line behind it.
+_LAST_CRLFS: Final = b"\r\n\r\n"
+# Control octets but HTAB become NUL, so that one search tells whether there is any.
 _CONTROLS_TO_NUL: Final = bytes(
     0 if (octet < 0x20 and octet != 0x09) or octet == 0x7F else octet for octet in range(256)
 )
@@ -30,69 +33,98 @@ class Head:
     """The octets of a head: where its lines end, that none is forbidden, and that they aren't too many."""
 
     __slots__ = (
-        "_buffer",
-        "_checked",
-        "_end",
-        "_fields_begin",
         "_forbidden",
+        "_has_ended",
+        "_is_line_start",
+        "_is_too_long",
+        "_length",
         "_max_fields",
         "_max_head",
+        "_rest",
+        "_seen",
         "line",
         "line_length",
-        "trailing",
     )
 
     def __init__(self, max_head: int, max_fields: int) -> None:
         self._max_head = max_head
         self._max_fields = max_fields
-        self._buffer = bytearray()
-        self._checked = 0
-        self._fields_begin = 0
-        self._end = -1
-        self._forbidden = False
+        # How many octets were looked at, and those of them from the start line on.
+        self._length = 0
+        self._seen = bytearray()
+        # Those behind them: what a CR is depends on the octet that follows.
+        self._rest = b""
+        # Whether a line has just ended: then another CRLF ends the head.
+        self._is_line_start = False
+        self._has_ended = False
+        self._is_too_long = False
+        self._forbidden: int | None = None
         self.line: str | None = None
         self.line_length = 0
-        self.trailing = b""
+
+    @property
+    def trailing(self) -> bytes:
+        """What came behind the head; empty until the head is complete."""
+        return self._rest if self._has_ended else b""
 
     def append(self, data: bytes | bytearray | memoryview) -> None:
         """Take octets, look at each of them once, and find the start line."""
-        buffer = self._buffer
-        resume = max(len(buffer) - 3, 0)
-        buffer += data
-        self._end = buffer.find(b"\r\n\r\n", resume)
-        stop = min(len(buffer) if self._end < 0 else self._end + 4, self._max_head)
-        # What a CR is depends on the octet behind it.
-        if buffer.endswith(b"\r", 0, stop):
+        octets = self._rest + (data if isinstance(data, bytes) else bytes(memoryview(data)))
+        stop = self._find_end(octets)
+        room = self._max_head - self._length
+        if stop > room:
+            self._is_too_long = True
+            stop = room
+        if stop > 0 and octets[stop - 1] == _CR:
             stop -= 1
-        fresh = self._checked
-        forbidden = buffer[fresh:stop].replace(_CRLF, b"  ").translate(_CONTROLS_TO_NUL).find(0)
-        self._forbidden = forbidden >= 0
-        self._checked = fresh + forbidden if self._forbidden else stop
+        self._rest = octets[stop:]
+        piece = octets[:stop]
+        blanked = piece.replace(_CRLF, b"  ").translate(_CONTROLS_TO_NUL)
+        if 0 in blanked:
+            stop = blanked.index(0)
+            self._forbidden = piece[stop]
+            piece = piece[:stop]
+        if piece:
+            self._keep(piece)
+
+    def _find_end(self, octets: bytes) -> int:
+        """Find where the head ends, or else what has come of it."""
+        # The empty line may come apart from the line before it.
+        if self._is_line_start and octets.startswith(_CRLF):
+            self._has_ended = True
+            return len(_CRLF)
+        end = octets.find(_LAST_CRLFS)
+        self._has_ended = end >= 0
+        return end + len(_LAST_CRLFS) if end >= 0 else len(octets)
+
+    def _keep(self, piece: bytes) -> None:
+        self._is_line_start = piece.endswith(_CRLF)
+        if self._length == 0 and piece.startswith(_CRLF):
+            # 9112 2.2: one empty line before the start line is ignored.
+            self._length = len(_CRLF)
+            piece = piece[len(_CRLF) :]
+        self._length += len(piece)
+        self._seen += piece
         if self.line is not None:
             return
-        # 9112 2.2: one empty line before the start line is ignored.
-        begin = 2 if buffer.startswith(_CRLF) else 0
-        line_end = buffer.find(_CRLF, max(begin, fresh), self._checked)
-        self.line_length = (self._checked if line_end < 0 else line_end) - begin
-        if line_end >= 0:
-            self.line = buffer[begin:line_end].decode("latin-1")
-            self._fields_begin = line_end + 2
+        end = piece.find(_CRLF)
+        self.line_length += len(piece) if end < 0 else end
+        if end >= 0:
+            self.line = bytes(self._seen[: self.line_length]).decode("latin-1")
 
     def finish(self) -> Headers | None:
         """Return the fields if the head is complete. Raises HandshakeError for what append() noticed."""
-        buffer, end = self._buffer, self._end
-        if self._forbidden:
-            raise _forbidden_octet(buffer[self._checked])
-        if (len(buffer) if end < 0 else end + 4) > self._max_head:
+        if self._forbidden is not None:
+            raise _forbidden_octet(self._forbidden)
+        if self._is_too_long:
             raise too_much(self._max_head, "octets of head", 431, "head-size", "9110 5.4")
-        if end < 0:
+        if not self._has_ended:
             return None
-        fields = buffer[self._fields_begin : end].decode("latin-1")
-        lines = fields.split("\r\n") if fields else []
+        # Behind the start line, and before the empty line and what ends it.
+        lines = bytes(self._seen).decode("latin-1").split("\r\n")[1:-2]
         if len(lines) > self._max_fields:
             raise too_much(self._max_fields, "header fields", 431, "field-count", "9110 5.4")
-        self.trailing = bytes(buffer[end + 4 :])
-        self._buffer = bytearray()
+        self._seen = bytearray()
         return parse_fields(lines)
 
 

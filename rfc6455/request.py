@@ -19,6 +19,8 @@ from .headers import (
 MAX_TARGET: Final = 8 * 1024
 # What a request line holds beside its target: a method, two spaces and the version.
 _METHOD_AND_VERSION: Final = 32
+# What stands for the fields of a request whose fields are still to come.
+_NO_FIELDS: Final = Headers()
 # A body's length fits into 64 bits.
 _MAX_LENGTH_DIGITS: Final = 18
 
@@ -61,8 +63,11 @@ class Request:
 
     def has_body(self) -> bool:
         """Tell whether octets of the request follow its head (9112 6.3)."""
-        length = self.headers.get("Content-Length")
-        return "Transfer-Encoding" in self.headers or (length is not None and length.strip("0") != "")
+        headers = self.headers
+        length = headers.first("content-length")
+        return headers.first("transfer-encoding") is not None or (
+            length is not None and length.strip("0") != ""
+        )
 
 
 @final
@@ -120,11 +125,11 @@ def _parse_request_line(line: str, max_target: int) -> Request:
     if len(target) > max_target:
         raise _target_too_long(max_target)
     # 9110 9.1: a method is a token.
-    if not is_token(method):
+    if method != "GET" and not is_token(method):
         raise unexpected("a token as method", method, "method", "9110 9.1")
     minor_version = parse_version(version)
     path, query, authority = _parse_target(target)
-    return Request(method, target, minor_version, Headers(), path, query, authority)
+    return Request(method, target, minor_version, _NO_FIELDS, path, query, authority)
 
 
 def _target_too_long(max_target: int) -> HandshakeError:
@@ -170,7 +175,7 @@ def _judge_singletons(headers: Headers) -> None:
 
 
 def _judge_host(request: Request) -> None:
-    host = request.headers.get("Host")
+    host = request.headers.first("host")
     if host is None:
         # 9112 3.2: a request of HTTP/1.1 names its host.
         if request.minor_version > 0:
@@ -187,15 +192,15 @@ def _judge_host(request: Request) -> None:
 def _judge_framing(request: Request) -> None:
     """Refuse a body whose end two readers could see in two places."""
     headers, is_http_1_0 = request.headers, request.minor_version == 0
-    length = headers.get("Content-Length")
+    length = headers.first("content-length")
     # 9112 6.3: a list of lengths, even of equal ones, is no length. 9110 8.6: nor is what overflows.
     if length is not None and (not is_digits(length) or len(length) > _MAX_LENGTH_DIGITS):
         raise unexpected("1 to 18 digits in Content-Length", length, "content-length", "9112 6.3")
     # 9110 10.1.1: HTTP/1.0 knows no Expect, and there is one expectation.
-    expect = headers.get("Expect") if not is_http_1_0 else None
+    expect = headers.first("expect") if not is_http_1_0 else None
     if expect is not None and expect.lower() != "100-continue":
         raise unexpected("100-continue in Expect", expect, "expect", "9110 10.1.1", status=417)
-    if "Transfer-Encoding" not in headers:
+    if headers.first("transfer-encoding") is None:
         return
     codings = [coding.lower() for coding in list_members(headers.get_all("Transfer-Encoding"))]
     received = ", ".join(codings)
