@@ -3,6 +3,7 @@
 They are plain numbers until somebody asks: a scrape visits no connection.
 """
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Final, final
 
@@ -26,6 +27,8 @@ from .logs import LOSSES
 from .process import Process
 
 PREFIX: Final = "rfc6455_"
+# A version of a format that isn't made of numbers, which the library fails on, or writes into its answer.
+_NO_VERSION: Final = re.compile(r"version=(?![0-9]{1,9}(?:\.[0-9]{1,9})*[ \t]*(?:[;,]|$))")
 
 Number = Callable[[Context], float]
 # By the values of the one label that there is; these are never of a client's choice.
@@ -189,7 +192,8 @@ class Metrics(Collector):
 
     def page(self, request: Request) -> Page:
         """Answer a scrape, in the format that it accepts best."""
-        encode, content_type = choose_encoder(", ".join(request.headers.get_all("Accept")))
+        accepted = request.headers.joined("Accept")
+        encode, content_type = choose_encoder("" if _NO_VERSION.search(accepted) else accepted)
         return Page(content_type, encode(self._registry))
 
     def collect(self) -> Iterator[Metric]:

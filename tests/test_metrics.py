@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
@@ -128,6 +129,17 @@ async def test_answer_is_in_the_format_that_was_asked_for(service: Serve) -> Non
         assert page.endswith("# EOF\n")
         families = parse_openmetrics(page)  # type: ignore[no-untyped-call]  # it has no types
         assert names == {family.name for family in families}
+
+
+@pytest.mark.parametrize("version", ["abc", '"1.0.0"', "2.\u00e9", "1.0.x", "1..0", "1" * 5000, "\u00b2"])
+async def test_version_that_is_none_is_answered_as_if_none_were_named(version: str, service: Serve) -> None:
+    async with service() as running:
+        client = await running.connect()
+        for kind in ("application/openmetrics-text", "text/plain"):
+            accept = f"Accept: {kind}; version={version}".encode("latin-1")
+            await client.send(get("/metrics").replace(b"\r\n\r\n", b"\r\n%b\r\n\r\n" % accept))
+            answer = await client.answer()
+            assert "text/plain; version=0.0.4; charset=utf-8" == answer.fields["content-type"]
 
 
 async def test_names_have_one_prefix_and_the_unit_at_the_end(service: Serve) -> None:
