@@ -189,6 +189,7 @@ class HttpProtocol:
     def _begin_request(self) -> None:
         self._exchange = None
         self._path = None
+        self._is_head = False
         self._is_handshake = False
         self._received.clear()
         self._reader = self._new_reader()

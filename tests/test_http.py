@@ -113,6 +113,16 @@ async def test_page_is_served_under_a_strict_policy(service: Serve) -> None:
     assert b"<!doctype html>" in answer.body.lower()
 
 
+async def test_refusal_behind_a_head_has_its_body(service: Serve) -> None:
+    async with service() as running:
+        client = await running.connect()
+        await client.send(get("/healthz", method="HEAD") + b"GET /\r\n\r\n")
+        assert 200 == (await client.answer(to_head=True)).status
+        refused = await client.answer()
+        assert 400 == refused.status
+        assert refused.body.startswith(b"Expected a method, a target and a version")
+
+
 @pytest.mark.parametrize("path", PAGES)
 async def test_head_says_what_get_says_without_the_body(path: str, service: Serve) -> None:
     async with service() as running:
