@@ -102,10 +102,12 @@ def _open_tcp(hosts: tuple[str, ...], port: int) -> list[socket.socket]:
     try:
         for name in hosts:
             sockets += _open_host(name, sockets[0].getsockname()[1] if sockets else port)
-    except OSError as error:
+    # What can't be a name in DNS, such as one with an empty label, isn't looked up.
+    except (OSError, UnicodeError) as error:
         for opened in sockets:
             opened.close()
-        raise ListenError(f"can't listen on {name}:{port}: {error.strerror}") from None
+        reason = error.strerror if isinstance(error, OSError) else "it is no host's name"
+        raise ListenError(f"can't listen on {name}:{port}: {reason}") from None
     return sockets
 
 

@@ -154,6 +154,11 @@ def test_host_that_is_not_ours_is_told() -> None:
     assert "can't listen on none.invalid:8765: " in refused(run("--host", "none.invalid"))
 
 
+@pytest.mark.parametrize("host", ["a..b", "a" * 64])
+def test_host_that_can_be_none_is_told(host: str) -> None:
+    assert f"can't listen on {host}:8765: it is no host's name" == refused(run("--host", host))
+
+
 @pytest.mark.parametrize("module", ["msgspec", "h11", "prometheus_client"])
 def test_missing_extra_is_told(module: str) -> None:
     outcome = run(python=without(module))
