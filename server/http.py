@@ -183,7 +183,9 @@ class HttpProtocol:
         if not self._context.admission.move(self.address, address):
             raise unavailable()
         self.address = address
-        if client.scheme is not None:
+        if client.scheme is None:
+            self._is_secure = self._transport.get_extra_info("sslcontext") is not None
+        else:
             self._is_secure = client.scheme in ("https", "wss")
 
     def _begin_request(self) -> None:

@@ -328,6 +328,14 @@ async def test_page_that_came_without_tls_is_of_another_origin_behind_a_proxy_to
         assert status == (await ask(proxy, request)).status
 
 
+async def test_each_request_of_a_proxys_connection_has_its_own_scheme(service: Serve) -> None:
+    # As of a proxy that writes the field only for those who came through TLS.
+    async with service(**HERE) as running:
+        proxy = await running.connect()
+        assert 200 == (await ask(proxy, get("/healthz", "X-Forwarded-Proto: https"))).status
+        assert 101 == (await ask(proxy, upgrade("/echo", "Origin: http://localhost:8765"))).status
+
+
 async def test_forwarded_host_is_the_host(service: Serve) -> None:
     async with service(allowed_hosts=("chat.example",), **HERE) as running:
         fields = ("Host: upstream", "Origin: https://chat.example", "X-Forwarded-Proto: https")
