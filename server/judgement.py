@@ -55,7 +55,10 @@ class Judgement:
     ) -> None:
         try:
             identity = await judge()
-            self._transport.resume_reading()
-            then(identity, bytes(self._behind))
+            # An application may not let itself be cancelled: what it says then is for nobody.
+            if not self._task.cancelling():
+                self._transport.resume_reading()
+                then(identity, bytes(self._behind))
         except HandshakeError as error:
-            refuse(error)
+            if not self._task.cancelling():
+                refuse(error)

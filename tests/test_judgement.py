@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -127,6 +128,30 @@ async def test_client_that_goes_ends_the_wait(
         await leave(client)
         await eventually(["asked for alice", "cancelled"], lambda: gate.story)
         await eventually(0, lambda: len(running.context.connections))
+
+
+@pytest.mark.parametrize("identity", [Identity("alice"), None])
+async def test_hook_that_will_not_be_cancelled_lets_nobody_in_who_has_gone(
+    identity: Identity | None, service: Serve
+) -> None:
+    story: list[str] = []
+
+    async def stubborn(token: str | None, request: Request | None) -> Identity | None:
+        story.append("asked")
+        with suppress(asyncio.CancelledError):
+            await asyncio.Event().wait()
+        story.append("answered")
+        return identity
+
+    async with service({"/who": who_am_i}, asking(stubborn)) as running:
+        client = await running.connect()
+        await client.send(upgrade("/who", BEARER))
+        await eventually(["asked"], lambda: story)
+        client.close()
+        await eventually(["asked", "answered"], lambda: story)
+        await eventually(0, lambda: len(running.context.connections))
+        # Neither opened nor refused.
+        assert {} == running.context.traffic.handshakes
 
 
 async def test_deadline_holds_whatever_the_client_sends(service: Serve) -> None:
