@@ -52,6 +52,10 @@ class Refreshing:
         call = partial(_checked_later, session, judged)
         self._hooks.run(session, call, lambda identity: then(self._replace(session, identity)), refused)
 
+    def end(self, session: Session) -> None:
+        """Judge no token any more of a session that ended."""
+        self._hooks.end(session, [])
+
     def _replace(self, session: Session, identity: Identity) -> list[str]:
         session.identity = identity
         self._expiries.watch(session)

@@ -13,7 +13,7 @@ from server.refusal import Refusal
 from tests.conftest import Running, Serve, eventually
 from tests.jwt_keys import ED25519, RSA, jwk, key_set, sign
 from tests.rawclient import said, text, upgrade
-from tests.test_authentication import ask, who_am_i
+from tests.test_authentication import act, ask, who_am_i
 
 OLD, NEW = key_set(jwk(RSA, "old")), key_set(jwk(RSA, "old"), jwk(ED25519, "new"))
 
@@ -255,6 +255,24 @@ async def test_stopping_does_not_wait_for_a_hanging_source(service: Serve) -> No
             running.service.stop_now()
             await running.service.stop()
             publisher.may_answer.set()
+
+
+async def test_session_that_ends_while_keys_are_fetched_is_not_refreshed_any_more(service: Serve) -> None:
+    async with publishing() as publisher, service(jwt_keys=publisher.url) as running:
+        client = await running.open("/ws", f"Authorization: Bearer {sign(RSA, 'RS256', 'old')}")
+        await client.frame()
+        remote_of(running)._attempted_at -= MIN_INTERVAL
+        publisher.body = NEW
+        publisher.may_answer.clear()
+        await act(client, action="refresh", token=sign(ED25519, "EdDSA", "new"))
+        await eventually(2, lambda: publisher.asked)
+        (session,) = running.sessions()
+        before = session.identity
+        session.kick(1001, "away")
+        publisher.may_answer.set()
+        await eventually([], lambda: [task for task in asyncio.all_tasks() if session.id in task.get_name()])
+        await eventually(None, lambda: remote_of(running)._fetching)
+        assert (before, 0) == (session.identity, len(running.context.expiries))
 
 
 def remote_of(running: Running) -> RemoteKeys:

@@ -109,7 +109,7 @@ class ApplicationDialect:
         # One that the application didn't let in never was here.
         if application.disconnect_hook is not None and self._hub.registry.get(session.id) is session:
             calls.append(partial(application.disconnect_hook, session, code))
-        self._rooms.disconnected(session, code)
+        self._hub.exit(session)
         self._hooks.end(session, calls)
 
     async def _ask_to_publish(self, session: Session, action: Publishing, hook: PublishHook) -> None:

@@ -130,6 +130,8 @@ class RoomsDialect:
     def disconnected(self, session: Session, code: int) -> None:
         """Leave the hub."""
         self._hub.exit(session)
+        if self._refreshing is not None:
+            self._refreshing.end(session)
 
     def _perform(self, session: Session, action: schema.Action) -> None:
         match action:
