@@ -7,7 +7,7 @@ import pytest
 
 from server.identity import Identity
 from server.settings import SettingsError
-from server.token_file import TokenFile
+from server.token_file import MIN_TOKEN, TokenFile
 
 ALICE = "alices-token-0001"
 BOB = "bobs-token/+~._00002=="
@@ -77,6 +77,11 @@ def test_line_that_can_not_be_used_is_named_and_changes_nothing(
     assert f"auth_tokens: {path}, line 2: {problem}" == str(caught.value)
     assert "alice" == user_of(tokens.find(ALICE))
     assert None is tokens.find(BOB)
+
+
+def test_token_of_the_least_length_is_good(tmp_path: Path) -> None:
+    token = "a" * MIN_TOKEN
+    assert "alice" == user_of(TokenFile(write(tmp_path, f"alice {token}")).find(token))
 
 
 def test_file_that_can_not_be_read_is_named(tmp_path: Path) -> None:
