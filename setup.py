@@ -34,12 +34,15 @@ COMPILED = [
     "server/codecs.py",
     "server/delivery.py",
     "server/deadlines.py",
+    "server/context.py",
     "server/heartbeat.py",
     "server/policy.py",
     "server/linger.py",
     "server/protocol.py",
     "server/upgrade.py",
     "server/http.py",
+    "server/herd.py",
+    "server/acceptor.py",
 ]
 
 NATIVE_GROUP = [Extension("rfc6455._masking", ["rfc6455/_masking.c"], extra_compile_args=["-O3"])]

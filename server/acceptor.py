@@ -8,7 +8,7 @@ import asyncio
 import errno
 import select
 import socket
-from collections.abc import Coroutine
+from collections.abc import Generator
 from functools import partial
 from typing import Any, Final, Self, cast, final
 
@@ -30,7 +30,8 @@ _NO_MEMORY: Final = (errno.ENOBUFS, errno.ENOMEM)
 
 _NO_ROOM: Final = "there was no room for another connection"
 
-Opening = Coroutine[asyncio.Future[Any], None, object]
+# What a task would step, from one future to the next.
+Opening = Generator[asyncio.Future[Any], None, object]
 
 
 @final
@@ -68,6 +69,7 @@ class Acceptor:
     """Accepts from one listener, from `start()` to `close()`."""
 
     __slots__ = (
+        "_begun",
         "_context",
         "_descriptor",
         "_family",
@@ -101,6 +103,8 @@ class Acceptor:
         self._takes_sockets = isinstance(self._loop, asyncio.BaseEventLoop)
         self._pause: asyncio.TimerHandle | None = None
         self._opening: dict[Opening, HttpProtocol] = {}
+        # Those of them that were begun in this turn, and what each of them waits for.
+        self._begun: list[tuple[Opening, asyncio.Future[Any]]] = []
         self._proxied: dict[Proxied, None] = {}
         # Whether the last turn took as many as it may, and so left others waiting.
         self._is_behind = False
@@ -139,9 +143,16 @@ class Acceptor:
         self._loop.add_reader(self._listener.socket, self._on_readable)
 
     def _on_readable(self) -> None:
+        """Take those who wait, and see to it that they are taken on."""
+        self._herd.measure()
+        self._take_a_turn()
+        # Behind what the loop has to do for each of them.
+        if self._begun:
+            self._loop.call_soon(self._follow)
+
+    def _take_a_turn(self) -> None:
         """Take those who wait, but not more than a turn's worth."""
         listening = self._listener.socket
-        self._herd.measure()
         for _ in range(MAX_PER_TURN):
             try:
                 # What socket.accept() begins with; the socket that it makes of it isn't always wanted.
@@ -234,6 +245,7 @@ class Acceptor:
         self._leave(proxied)
         proxied.protocol.come_from(address)
         self._connect(proxied.socket.detach(), proxied.protocol)
+        self._loop.call_soon(self._follow)
 
     def _give_up(self, proxied: Proxied, reason: str) -> None:
         """End a connection from a trusted proxy that doesn't begin with a PROXY header."""
@@ -255,19 +267,34 @@ class Acceptor:
         file: Any = self._make_socket(number) if self._takes_sockets else self._descriptor.with_number(number)
         opening = self._loop.connect_accepted_socket(
             lambda: cast(asyncio.Protocol, protocol), file, **self._tls
-        )
+        ).__await__()
         self._opening[opening] = protocol
-        self._advance(opening)
+        waiting = self._step(opening)
+        if waiting is not None:
+            self._begun.append((opening, waiting))
+
+    def _step(self, opening: Opening) -> asyncio.Future[Any] | None:
+        """Do what a task would, without making one, which costs more; return what is to be awaited."""
+        try:
+            waiting = next(opening, None)
+        except (OSError, RuntimeError):
+            waiting = None
+        if waiting is None:
+            self._end(opening)
+        return waiting
+
+    def _follow(self) -> None:
+        """Go on with those that waited for this turn's end only, all but TLS: one callback is for all."""
+        begun, self._begun = self._begun, []
+        for opening, waiting in begun:
+            if waiting.done():
+                self._advance(opening)
+            else:
+                waiting.add_done_callback(partial(self._advance, opening))
 
     def _advance(self, opening: Opening, _: object = None) -> None:
-        """Do what a task would, without making one: that would take 2 us of the 45 of a handshake."""
-        if opening not in self._opening:
-            return
-        try:
-            waiting = opening.send(None)
-        except (OSError, RuntimeError, StopIteration):
-            self._end(opening)
-        else:
+        waiting = self._step(opening) if opening in self._opening else None
+        if waiting is not None:
             waiting.add_done_callback(partial(self._advance, opening))
 
     def _end(self, opening: Opening) -> None:
