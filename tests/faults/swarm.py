@@ -4,6 +4,7 @@ import asyncio
 import json
 import re
 import socket
+import ssl
 from collections.abc import Iterator
 from typing import Any, Final, cast, final
 
@@ -158,8 +159,15 @@ class Member(asyncio.Protocol):
             self.ready.set_result(None)
 
 
-async def connect(member: Member, port: int, source: str, *, receive_buffer: int = 0) -> Member:
-    """Connect a member, with a receive buffer of that size if one is given. Raises OSError."""
+async def connect(
+    member: Member,
+    port: int,
+    source: str,
+    *,
+    receive_buffer: int = 0,
+    trusting: ssl.SSLContext | None = None,
+) -> Member:
+    """Connect a member, over TLS if it trusts anybody, with a receive buffer of that size. Raises OSError."""
     connecting = socket.socket()
     try:
         connecting.setblocking(False)
@@ -171,17 +179,21 @@ async def connect(member: Member, port: int, source: str, *, receive_buffer: int
     except BaseException:
         connecting.close()
         raise
-    await loop.create_connection(lambda: member, sock=connecting)
+    name = None if trusting is None else "localhost"
+    await loop.create_connection(lambda: member, sock=connecting, ssl=trusting, server_hostname=name)
     return member
 
 
-async def connect_all(members: list[Member], port: int, *, receive_buffer: int = 0) -> None:
+async def connect_all(
+    members: list[Member], port: int, *, receive_buffer: int = 0, trusting: ssl.SSLContext | None = None
+) -> None:
     """Connect them from all the addresses, some at a time, and wait until each is in its room."""
     turn = asyncio.Semaphore(AT_ONCE)
 
     async def connect_one(number: int, member: Member) -> None:
         async with turn:
-            await connect(member, port, SOURCES[number % len(SOURCES)], receive_buffer=receive_buffer)
+            source = SOURCES[number % len(SOURCES)]
+            await connect(member, port, source, receive_buffer=receive_buffer, trusting=trusting)
             await member.ready
 
     async with asyncio.TaskGroup() as group:

@@ -1,12 +1,15 @@
 """All come back at once (`tests/faults/herd.py`), though fewer."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Final
+
+import pytest
 
 from tests.conftest import ServerProcess, eventually
 
 from .census import WATCHED, first_census, take_lasting_census
-from .herd import FLAGS, SETTLED, lose, run
+from .herd import FLAGS, SETTLED, lose, over_tls, run
 
 CLIENTS: Final = 200
 HOSTILE: Final = 20
@@ -16,13 +19,17 @@ RATE: Final = 50
 Start = Callable[..., ServerProcess]
 
 
-async def test_all_come_back_no_faster_than_the_server_lets_them(start_server: Start) -> None:
-    killed = start_server(*FLAGS)
-    await lose(killed, CLIENTS)
-    flags = (*FLAGS, f"--handshake-rate={RATE}", f"--port={killed.port}")
+@pytest.mark.parametrize("is_secure", [False, True], ids=["plain", "over TLS"])
+async def test_all_come_back_no_faster_than_the_server_lets_them(
+    is_secure: bool, start_server: Start, tmp_path: Path
+) -> None:
+    secure, trusting = over_tls(tmp_path) if is_secure else ([], None)
+    killed = start_server(*FLAGS, *secure)
+    await lose(killed, CLIENTS, trusting)
+    flags = (*FLAGS, *secure, f"--handshake-rate={RATE}", f"--port={killed.port}")
     again = start_server(*flags, python=[*WATCHED])
     before = first_census(again)
-    outcome = await run(again, clients=CLIENTS, hostile=HOSTILE, first=0.5)
+    outcome = await run(again, clients=CLIENTS, hostile=HOSTILE, first=0.5, trusting=trusting)
     assert [] == outcome.problems, outcome
     assert CLIENTS == len(outcome.back_after) == outcome.attempts["let in"]
     assert outcome.attempts["answered 503"] > 0, outcome
