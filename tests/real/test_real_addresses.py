@@ -1,28 +1,34 @@
-"""The client's address through real proxies: nginx over a unix socket, HAProxy with the PROXY protocol."""
+"""The client's address through real proxies: nginx over a unix socket, both with the PROXY protocol."""
 
 import asyncio
 import os
+import re
 import shutil
 import socket
+import ssl
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from ipaddress import ip_network
 from pathlib import Path
+from typing import Any, Final
 
 import pytest
 
 from ..conftest import Serve, eventually, require
-from ..rawclient import RawClient
+from ..rawclient import RawClient, upgrade
+from ..rawserver import CERTIFICATE, write_certificate
 
 pytestmark = pytest.mark.real
 
-PLACES = f"{os.environ.get('PATH', os.defpath)}:/usr/sbin"
-NGINX = """\
+PLACES: Final = f"{os.environ.get('PATH', os.defpath)}:/usr/sbin"
+NGINX: Final = """\
 daemon off;
 pid {folder}/nginx.pid;
 error_log stderr;
 events {{}}
+"""
+HTTP: Final = """\
 http {{
     access_log off;
     client_body_temp_path {folder}/body;
@@ -43,26 +49,64 @@ http {{
     }}
 }}
 """
-HAPROXY = """\
+STREAM: Final = """\
+stream {{
+    server {{
+        listen 127.0.0.1:{port};
+        proxy_pass 127.0.0.1:{server};
+        proxy_protocol on;
+    }}
+}}
+"""
+HAPROXY: Final = """\
 defaults
     mode tcp
     timeout connect 5s
     timeout client 60s
     timeout server 60s
 listen chat
-    bind 127.0.0.1:{port}
+    bind fd@{descriptor}
     server chat 127.0.0.1:{server} {send}
 """
+TRUSTING: Final[dict[str, Any]] = {"trusted_proxies": (ip_network("127.0.0.1"),), "proxy_protocol": True}
+
+
+def find(program: str) -> str:
+    path = shutil.which(program, path=PLACES)
+    require(path, f"needs {program}")
+    return str(path)
 
 
 @contextmanager
-def running(*command: str) -> Iterator[None]:
-    process = subprocess.Popen(command, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+def running(listening: socket.socket, *command: str) -> Iterator[None]:
+    """Run a proxy on a socket that listens already, which NGINX names to nginx: so no port is guessed."""
+    descriptor = listening.fileno()
+    process = subprocess.Popen(
+        command,
+        stderr=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        env={**os.environ, "NGINX": f"{descriptor};"},
+        pass_fds=[descriptor],
+    )
+    # Else who connects would wait for a proxy that is gone.
+    listening.close()
     try:
         yield
     finally:
         process.terminate()
         process.wait(20)
+
+
+@contextmanager
+def running_nginx(folder: Path, configuration: str, **places: object) -> Iterator[int]:
+    """Run it as configured; return its port."""
+    nginx = find("nginx")
+    listening = socket.create_server(("127.0.0.1", 0))
+    port: int = listening.getsockname()[1]
+    file = folder / "nginx.conf"
+    file.write_text((configuration).format(folder=folder, port=port, **places))
+    with running(listening, nginx, "-p", str(folder), "-c", str(file), "-e", "stderr"):
+        yield port
 
 
 def open_to_all(folder: Path) -> None:
@@ -71,35 +115,47 @@ def open_to_all(folder: Path) -> None:
         one.chmod(0o755)
 
 
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        return int(probe.getsockname()[1])
-
-
-async def connect_from(source: str, port: int) -> RawClient:
-    """Connect as soon as somebody listens there."""
-    async with asyncio.timeout(20):
-        while True:
-            try:
-                return await RawClient.connect(("127.0.0.1", port), source=source)
-            except ConnectionRefusedError:
-                await asyncio.sleep(0.01)
+def load_stream_module() -> str:
+    """Write the line by which nginx learns to pass on octets, where that is a module of its own."""
+    built = subprocess.run([find("nginx"), "-V"], capture_output=True, text=True, check=True).stderr
+    modules = re.search(r"--modules-path=(\S+)", built)
+    module = Path(modules[1] if modules else "") / "ngx_stream_module.so"
+    require(module.exists(), "needs nginx's stream module")
+    return f"load_module {module};\n"
 
 
 async def test_nginx_tells_who_the_client_is_over_a_unix_socket(service: Serve, tmp_path: Path) -> None:
-    nginx = shutil.which("nginx", path=PLACES)
-    require(nginx, "needs nginx")
-    assert nginx is not None
-    port = free_port()
-    (tmp_path / "nginx.conf").write_text(NGINX.format(folder=tmp_path, port=port))
     open_to_all(tmp_path)
     async with service(unix=str(tmp_path / "server.sock"), unix_mode=0o666) as serving:
-        with running(nginx, "-p", str(tmp_path), "-c", str(tmp_path / "nginx.conf"), "-e", "stderr"):
+        with running_nginx(tmp_path, NGINX + HTTP) as port:
             for source in ("127.0.0.5", "127.0.0.6"):
-                client = await connect_from(source, port)
+                client = await RawClient.connect(("127.0.0.1", port), source=source)
                 await client.open("/echo", "X-Forwarded-For: 192.0.2.1")
                 assert source == serving.sessions()[-1].address
                 client.close()
+            await eventually([], serving.sessions)
+
+
+@pytest.mark.parametrize("is_secure", [False, True], ids=["plain", "over TLS"])
+async def test_nginx_tells_who_the_client_is_before_the_first_octet(
+    is_secure: bool, service: Serve, tmp_path: Path
+) -> None:
+    files: dict[str, str] = {}
+    secure: dict[str, Any] = {}
+    if is_secure:
+        files = {"tls_certificate": write_certificate(tmp_path), "tls_key": str(tmp_path / "key.pem")}
+        secure = {"ssl": ssl.create_default_context(cadata=CERTIFICATE), "server_hostname": "localhost"}
+    async with service(**TRUSTING, **files) as serving:
+        configuration = load_stream_module() + NGINX + STREAM
+        with running_nginx(tmp_path, configuration, server=serving.address[1]) as port:
+            reader, writer = await asyncio.open_connection(
+                "127.0.0.1", port, local_addr=("127.0.0.5", 0), **secure
+            )
+            # Whoever is no proxy can't say where it comes from.
+            writer.write(upgrade("/echo", "X-Forwarded-For: 192.0.2.1"))
+            assert b"HTTP/1.1 101 Switching Protocols\r\n" == await reader.readline()
+            assert ["127.0.0.5"] == [session.address for session in serving.sessions()]
+            writer.transport.abort()
             await eventually([], serving.sessions)
 
 
@@ -107,15 +163,15 @@ async def test_nginx_tells_who_the_client_is_over_a_unix_socket(service: Serve, 
 async def test_haproxy_tells_who_the_client_is_before_the_first_octet(
     send: str, service: Serve, tmp_path: Path
 ) -> None:
-    haproxy = shutil.which("haproxy", path=PLACES)
-    require(haproxy, "needs haproxy")
-    assert haproxy is not None
-    async with service(trusted_proxies=(ip_network("127.0.0.1"),), proxy_protocol=True) as serving:
-        port = free_port()
-        configuration = tmp_path / "haproxy.cfg"
-        configuration.write_text(HAPROXY.format(port=port, server=serving.address[1], send=send))
-        with running(haproxy, "-db", "-f", str(configuration)):
-            client = await connect_from("127.0.0.5", port)
+    haproxy = find("haproxy")
+    async with service(**TRUSTING) as serving:
+        listening = socket.create_server(("127.0.0.1", 0))
+        address = listening.getsockname()
+        file = tmp_path / "haproxy.cfg"
+        server = serving.address[1]
+        file.write_text(HAPROXY.format(descriptor=listening.fileno(), server=server, send=send))
+        with running(listening, haproxy, "-db", "-f", str(file)):
+            client = await RawClient.connect(address, source="127.0.0.5")
             await client.open()
             assert ["127.0.0.5"] == [session.address for session in serving.sessions()]
             client.close()
