@@ -132,9 +132,11 @@ class Acceptor:
 
     def abort(self) -> None:
         """End the connections that are being opened."""
-        for opening in list(self._opening):
-            opening.close()
-            self._end(opening)
+        for opening, protocol in list(self._opening.items()):
+            # One that is connected is aborted as such.
+            if not protocol.is_connected:
+                opening.close()
+                self._end(opening)
         for proxied in list(self._proxied):
             self._drop(proxied).close()
 

@@ -42,6 +42,8 @@ class Drain:
         await self._pause(self._delay)
         context.is_accepting = False
         stop_accepting()
+        # Whoever was accepted in this turn is among the connections in the next.
+        await asyncio.sleep(0)
         await self._send_away(self.ends_at - self._timeout * _FOR_HOOKS)
 
     def hurry(self) -> None:

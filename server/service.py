@@ -137,7 +137,8 @@ class Service:
         """Stop without waiting for anybody."""
         self._drain.hurry()
         self._stop_accepting()
-        self._abort_all()
+        # Whoever was accepted in this turn can be aborted in the next.
+        self._loop.call_soon(self._abort_all)
 
     def _stop_accepting(self) -> None:
         for acceptor in self._acceptors:

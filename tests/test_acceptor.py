@@ -11,7 +11,7 @@ import pytest
 
 from server.acceptor import MAX_PER_TURN
 from server.client import connect
-from tests.conftest import Serve, ServerProcess, eventually
+from tests.conftest import Running, Serve, ServerProcess, eventually
 from tests.rawclient import RawClient, get, said, text, upgrade
 from tests.rawserver import CERTIFICATE, write_certificate
 
@@ -55,6 +55,45 @@ async def test_who_waits_in_the_queue_when_it_ends_is_refused(service: Serve) ->
         running.service.stop_now()
         with pytest.raises(ConnectionRefusedError):
             await RawClient.connect(address)
+
+
+async def accept_last(running: Running) -> RawClient:
+    """Have somebody wait in the queue who is accepted in the turn that accepts the last."""
+    (acceptor,) = running.service._acceptors
+    asyncio.get_running_loop().remove_reader(acceptor._listener.socket)
+    return await running.connect()
+
+
+async def test_who_is_accepted_in_the_turn_of_the_end_is_told(
+    service: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with service() as running:
+        client = await accept_last(running)
+        stop_accepting = running.service._stop_accepting
+
+        def accept_and_stop() -> None:
+            running.service._acceptors[0]._on_readable()
+            stop_accepting()
+
+        monkeypatch.setattr(running.service, "_stop_accepting", accept_and_stop)
+        stopping = asyncio.create_task(running.service.stop())
+        assert 503 == (await client.answer()).status
+        client.close()
+        await stopping
+        assert 0 == len(running.context.admission)
+
+
+@pytest.mark.parametrize("is_tls", [False, True])
+async def test_who_is_accepted_in_the_turn_of_a_hurried_end_is_cut_off(
+    is_tls: bool, service: Serve, files: dict[str, str]
+) -> None:
+    async with service(**files if is_tls else {}) as running:
+        client = await accept_last(running)
+        running.service._acceptors[0]._on_readable()
+        running.service.stop_now()
+        assert b"" == await client.rest()
+        await running.service.stop()
+        await eventually(0, lambda: len(running.context.admission))
 
 
 # No room.
