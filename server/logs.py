@@ -12,6 +12,7 @@ import sys
 import threading
 from contextvars import ContextVar
 from datetime import UTC, datetime
+from queue import SimpleQueue
 from typing import Any, Final, final
 
 from .printable import PrintableFormatter
@@ -108,8 +109,8 @@ class LineHandler(logging.Handler):
         # Held for these. Not the handler's own lock: logging.shutdown() holds that one while it waits for the
         # thread. Again from within, too: the garbage collector may come upon something that logs.
         self._lines_lock = threading.RLock()
-        # Whether there is something to do for the thread.
-        self._wake = threading.Event()
+        # Says that there is something to do for the thread. It too can be used from within, as an Event can't.
+        self._wake: SimpleQueue[None] = SimpleQueue()
         self.thread = threading.Thread(target=self._run, name="log", daemon=True)
         self.thread.start()
 
@@ -125,22 +126,23 @@ class LineHandler(logging.Handler):
             if self.waiting + len(line) > MAX_WAITING:
                 LOSSES.records += 1
                 return
+            is_first = not self._lines
             self._lines.append(line)
             self.waiting += len(line)
-        self._wake.set()
+        if is_first:
+            self._wake.put(None)
 
     def close(self) -> None:
         """Write what waits, for as long as there is time. Once more does nothing."""
         self._is_closed = True
-        self._wake.set()
+        self._wake.put(None)
         self.thread.join(LAST_CALL)
         super().close()
 
     def _run(self) -> None:
         told = LOSSES.records
         while True:
-            self._wake.wait()
-            self._wake.clear()
+            self._wake.get()
             is_closed = self._is_closed
             lines, lost = self._take()
             # All at once: between two writes the thread may have to wait for the interpreter.

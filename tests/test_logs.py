@@ -5,6 +5,7 @@ import json
 import logging
 import os
 import re
+import select
 import subprocess
 import sys
 import threading
@@ -33,6 +34,8 @@ from .rawclient import RawClient, close, frame, get, said, text, upgrade
 
 EVIL: Final = "\x1b]0;owned\x07\x9b2J\x7f\u202e\nERROR forged"
 Start = Callable[..., ServerProcess]
+# Seconds until a line that should have come is missed.
+_PATIENCE: Final = 20
 
 
 def record_of(message: str, *arguments: object, **fields: object) -> logging.LogRecord:
@@ -131,6 +134,8 @@ class Pipe:
     def read_until(self, mark: str) -> str:
         received = b""
         while mark.encode() not in received:
+            readable, _, _ = select.select([self.reading], [], [], _PATIENCE)
+            assert readable, f"nothing comes behind {received!r}"
             received += os.read(self.reading, 1 << 16)
         return received.decode()
 
@@ -155,6 +160,30 @@ def test_lines_come_in_order(pipe: Pipe) -> None:
         pipe.log(f"line {number}.")
     found = re.findall(r"line (\d+)\.", pipe.read_until("line 99.\n"))
     assert [str(number) for number in range(100)] == found
+
+
+def test_record_that_arises_anywhere_within_another_is_written_too(pipe: Pipe) -> None:
+    # As one of what the garbage collector finds: a task whose exception nobody asked for.
+    count = 0
+
+    def log_within(frame: object, event: str, argument: object) -> None:
+        nonlocal count
+        count += 1
+        pipe.log(f"{count}.")
+
+    def log() -> None:
+        sys.setprofile(log_within)
+        pipe.log("outer")
+        sys.setprofile(None)
+        pipe.log("the end")
+
+    logging_thread = threading.Thread(target=log, daemon=True)
+    logging_thread.start()
+    lines = pipe.read_until("the end\n").splitlines()
+    logging_thread.join()
+    inner = [line for line in lines if line.endswith(".")]
+    assert count > 10
+    assert count == len(inner) == len(lines) - 2
 
 
 def test_pipe_that_nobody_reads_keeps_nobody_waiting_and_what_is_lost_is_told(pipe: Pipe) -> None:
