@@ -73,6 +73,33 @@ async def test_stopping_spreads_the_goodbyes() -> None:
     await stopping
 
 
+async def test_goodbyes_take_half_of_what_the_last_hooks_leave_of_the_time() -> None:
+    # A fifth is for the hooks; of the second that is left half has two sweeps.
+    service = Service(Settings(**NO_RATES, drain_timeout=1.25))
+    service.context.clock = lambda: 1000.0
+    transports = [FakeTransport(service) for _ in range(4 * MIN_BATCH)]
+    for transport in transports:
+        transport.open()
+    stopping = asyncio.ensure_future(service.stop())
+    await eventually(True, lambda: any(transport.writes for transport in transports))
+    assert 2 * MIN_BATCH == sum(transport.writes != [] for transport in transports)
+    service.stop_now()
+    await stopping
+
+
+async def test_who_was_accepted_but_not_served_yet_is_told_without_a_request() -> None:
+    service = Service(Settings(**NO_RATES))
+    session = FakeTransport(service)
+    session.open()
+    stopping = asyncio.ensure_future(service.stop())
+    await eventually(True, lambda: session.writes != [])
+    # Such as one who was in the midst of TLS.
+    late = FakeTransport(service)
+    assert late.take().startswith(b"HTTP/1.1 503 ")
+    service.stop_now()
+    await stopping
+
+
 async def test_stopping_tells_all_and_gives_up_who_does_not_answer(service: Serve) -> None:
     async with service(drain_timeout=0.3) as running:
         clients = [await running.open(path) for path in ("/echo", "/ws", "/echo")]
@@ -163,8 +190,9 @@ async def test_stopping_ends_who_is_closing_already(service: Serve) -> None:
 
 @pytest.mark.parametrize("hook", ["on_stop", "on_disconnect"])
 async def test_application_that_never_stops_is_cut_off(
-    service: Serve, caplog: pytest.LogCaptureFixture, hook: str
+    service: Serve, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch, hook: str
 ) -> None:
+    monkeypatch.setattr("server.service.MIN_FAREWELL", 0.1)
     app = Application()
     cut_off: list[str] = []
 
