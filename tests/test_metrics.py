@@ -6,6 +6,7 @@ import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
+import rfc6455
 from server.limits import descriptor_limit
 from server.metrics import Metrics
 from server.publication import weight_of
@@ -49,6 +50,7 @@ async def test_what_happened_is_in_the_next_scrape(service: Serve) -> None:
         await eventually(1, lambda: len(running.sessions()))
         told = await samples(scraper)
         expected = {
+            f"rfc6455_build_info[build={rfc6455.BUILD}]": 1,
             "rfc6455_connections": 2,
             "rfc6455_max_connections": 5,
             "rfc6455_sessions": 1,
