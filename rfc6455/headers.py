@@ -214,10 +214,10 @@ def list_members(values: Sequence[str]) -> list[str]:
     return [member for member in members if member]
 
 
-def contains_token(values: Sequence[str], token: str) -> bool:
-    """Tell whether a list field has that member, in any case."""
-    text, token = ",".join(values).lower(), token.lower()
-    return text == token or token in [member.strip(" \t") for member in text.split(",")]
+def contains_token(values: Sequence[str], name: str) -> bool:
+    """Tell whether a list field has a member of that name, in any case."""
+    text, name = ",".join(values).lower(), name.lower()
+    return text == name or name in [member.strip(" \t") for member in text.split(",")]
 
 
 def parse_token_list(values: Sequence[str]) -> list[str] | None:

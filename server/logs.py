@@ -109,7 +109,7 @@ class LineHandler(logging.Handler):
         # Held for these. Not the handler's own lock: logging.shutdown() holds that one while it waits for the
         # thread. Again from within, too: the garbage collector may come upon something that logs.
         self._lines_lock = threading.RLock()
-        # Says that there is something to do for the thread. It too can be used from within, as an Event can't.
+        # Says that there is something to do for the thread; usable from within as well, as an Event isn't.
         self._wake: SimpleQueue[None] = SimpleQueue()
         self.thread = threading.Thread(target=self._run, name="log", daemon=True)
         self.thread.start()
