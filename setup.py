@@ -39,6 +39,7 @@ COMPILED = [
     "server/policy.py",
     "server/linger.py",
     "server/protocol.py",
+    "server/dialects/stream.py",
     "server/upgrade.py",
     "server/http.py",
     "server/herd.py",

@@ -9,9 +9,12 @@ import pytest
 
 from rfc6455 import StateError
 from server.dialects.stream import MAX_WAITING, MAX_WAITING_SIZE, Handler, Stream
+from server.service import Service
 from server.session import SessionClosed
+from server.settings import Settings
 from server.tick import Message
 from tests.conftest import NARROW, NO_RATES, Running, Serve, eventually
+from tests.faketransport import FakeTransport
 from tests.rawclient import BINARY, Frame, closed, frame, said, text, without_advice
 from tests.rawclient import close as close_frame
 
@@ -390,6 +393,40 @@ async def test_code_that_may_not_be_sent_is_refused_to_the_handler(code: int, se
     async with service({"/app": handler}) as running:
         client = await running.open("/app")
         assert [said("still open"), closed(1000)] == await client.frames(2)
+
+
+async def test_message_that_comes_as_its_wait_is_cancelled_is_the_next() -> None:
+    taken: list[Message] = []
+
+    async def handler(stream: Stream) -> None:
+        taking = asyncio.ensure_future(anext(stream))
+        await asyncio.sleep(0)
+        transport.receive(text("a") + text("b"))
+        taking.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await taking
+        taken.extend([await anext(stream), await anext(stream)])
+
+    transport = FakeTransport(Service(Settings(), {"/app": handler}))
+    transport.open("/app")
+    await eventually(["a", "b"], lambda: taken)
+
+
+async def test_who_waits_for_a_message_that_another_takes_waits_for_the_next() -> None:
+    taken: list[Message] = []
+
+    async def handler(stream: Stream) -> None:
+        taking = asyncio.ensure_future(anext(stream))
+        await asyncio.sleep(0)
+        transport.receive(text("a"))
+        taken.append(await anext(stream))
+        await asyncio.sleep(0)
+        transport.receive(text("b"))
+        taken.append(await taking)
+
+    transport = FakeTransport(Service(Settings(), {"/app": handler}))
+    transport.open("/app")
+    await eventually(["a", "b"], lambda: taken)
 
 
 async def test_published_payload_is_handed_on_as_it_is(service: Serve) -> None:

@@ -1,34 +1,32 @@
 """Stream: a session for an application's coroutine: `async for` over messages, `await send()`."""
 
 import asyncio
-import logging
 from collections import deque
 from collections.abc import Awaitable, Callable, Generator
-from typing import Any, Final, Self, final
+from typing import Any, Final, Self, cast, final
 
 from msgspec import Raw
 
-from ..logs import CONNECTION
 from ..publication import Publication, Replay, Shared
-from ..session import Session, SessionClosed
+from ..session import Session
 from ..tick import Message
-
-logger = logging.getLogger(__name__)
+from .handling import after, handle
 
 # What may wait for the coroutine before the client is read no further: messages, and octets of them.
 MAX_WAITING: Final = 64
 MAX_WAITING_SIZE: Final = 64 * 1024
 
 
+# It is at its end: to await that costs neither a future nor a turn of the loop.
+_NO_STEPS: Final = cast(Generator[Any, Any, None], iter(()))
+
+
 @final
 class _Done:
-    """What has happened already: to await it costs neither a future nor a turn of the loop."""
-
-    __slots__ = ()
+    """What has happened already."""
 
     def __await__(self) -> Generator[Any, Any, None]:
-        return
-        yield
+        return _NO_STEPS
 
 
 _DONE: Final = _Done()
@@ -74,18 +72,18 @@ class Stream:
     def __aiter__(self) -> Self:
         return self
 
-    async def __anext__(self) -> Message:
-        """Return the next message; the iteration ends with the session."""
-        while not self._waiting:
-            if self._is_over:
-                raise StopAsyncIteration
+    def __anext__(self) -> Awaitable[Message]:
+        """Return what to await for the next message; the iteration ends with the session."""
+        if not self._waiting and not self._is_over:
             self.session.release()
             if not self._waiting and not self._is_over:
                 self._waiter = asyncio.get_running_loop().create_future()
-                try:
-                    await self._waiter
-                finally:
-                    self._waiter = None
+                return after(self._waiter, self.__anext__)
+        return self._take()
+
+    async def _take(self) -> Message:
+        if not self._waiting:
+            raise StopAsyncIteration
         message = self._waiting.popleft()
         self._waiting_size -= len(message)
         return message
@@ -95,18 +93,20 @@ class Stream:
         self.session.send(message)
         return self.session.drained() or _DONE
 
-    async def close(self, code: int = 1000, reason: str = "") -> None:
-        """Close behind what was sent; messages still arrive until the client's Close."""
+    def close(self, code: int = 1000, reason: str = "") -> Awaitable[None]:
+        """Close behind what was sent; messages still arrive until the client's Close. Raises StateError."""
         self.session.close(code, reason)
+        return _DONE
 
     # The session's side: see Dialect.
 
     def connected(self, session: Session) -> None:
         """Start the handler."""
         self.session = session
-        task = asyncio.get_running_loop().create_task(self._run(), name=f"session {session.id}")
+        coroutine = handle(self._handler, self, session)
+        task = asyncio.get_running_loop().create_task(coroutine, name=f"session {session.id}")
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(self._handled)
 
     def receive(self, session: Session, message: Message) -> None:
         """Let a message wait for the handler, which is woken once for all that a read brings."""
@@ -142,30 +142,18 @@ class Stream:
         self._wake()
 
     def _wake(self) -> None:
-        if self._waiter is not None and not self._waiter.done():
-            self._waiter.set_result(None)
+        if self._waiter is not None:
+            if not self._waiter.done():
+                self._waiter.set_result(None)
+            self._waiter = None
 
-    async def _run(self) -> None:
-        CONNECTION.set(self.session.id)
-        try:
-            await self._handler(self)
-        except SessionClosed:
-            # Its own, or that of another one it was sending to.
-            self.session.close()
-        except asyncio.CancelledError:
-            self.session.kick(1001, "the server is going away")
-            raise
-        except Exception:
-            logger.exception("the handler of session %s failed", self.session.id)
-            self.session.kick(1011, "internal error")
-        else:
-            self.session.close()
-        finally:
-            # Nobody takes what still comes, but behind it comes the client's Close.
-            self._is_done = True
-            self._waiting = None
-            self._waiting_size = 0
-            self.session.release()
+    def _handled(self, task: asyncio.Task[None]) -> None:
+        """Let nobody take what still comes: but behind it comes the client's Close."""
+        self._tasks.discard(task)
+        self._is_done = True
+        self._waiting = None
+        self._waiting_size = 0
+        self.session.release()
 
 
 Handler = Callable[[Stream], Awaitable[None]]
