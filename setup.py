@@ -39,6 +39,8 @@ COMPILED = [
     "server/policy.py",
     "server/linger.py",
     "server/protocol.py",
+    "server/fanout.py",
+    "server/dialects/echo.py",
     "server/dialects/stream.py",
     "server/upgrade.py",
     "server/http.py",

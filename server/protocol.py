@@ -341,7 +341,7 @@ class WebSocketSession:
         if self._unwritten > MAX_BATCH:
             # A read may bring small messages with large replies: the transport is to feel them, and pause.
             self._write()
-        elif not self._is_corked:
+        elif not (self._is_corked or self.is_dirty):
             self._context.fanout.add(self)
 
     def deliver(self, tick: Tick) -> None:

@@ -12,7 +12,6 @@ from typing import Any, cast
 import pytest
 
 from rfc6455 import Close, Ping, Role
-from server.dialects.echo import EchoDialect
 from server.dialects.stream import Stream
 from server.overflow import Overflow, Strategy
 from server.protocol import WebSocketSession
@@ -39,6 +38,7 @@ from tests.rawclient import (
     upgrade,
 )
 from tests.rawclient import close as close_frame
+from tests.stage import LineDialect
 from tests.vectors import FRAMES, MAX_FRAGMENTS, MAX_MESSAGE_SIZE, FrameVector
 from tests.vectors_deflate import DEFLATED
 
@@ -856,7 +856,7 @@ async def test_dialect_that_holds_and_releases_at_once_is_not_called_from_within
         session.hold()
         session.release()
 
-    session.dialect = EchoDialect()
+    session.dialect = LineDialect(session._context.hub)
     session.dialect.receive = receive  # type: ignore[method-assign]
     transport.receive(text("a") * 2000)
     assert ["a"] * 2000 == received
