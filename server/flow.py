@@ -92,7 +92,10 @@ class Backlog:
         self._make_room(waiting, -1, -1, math.inf)
 
     def admit(self, waiting: list[Item], now: float) -> bool:
-        """Hold what came since the last time to the bounds; False if the session must go for it."""
+        """Hold what came since the last time to the bounds; False if the session must go for it.
+
+        `now` is earlier than it is by the time in which we didn't write either.
+        """
         if self._is_stale:
             self._recount(waiting)
         fresh = waiting[self._looked_at :]
@@ -113,10 +116,10 @@ class Backlog:
         self._looked_at = len(waiting)
         return not self._is_over(now)
 
-    def resume(self, waiting: list[Item], now: float) -> list[Item]:
-        """Return what a session that reads again is still to be sent of it."""
+    def resume(self, waiting: list[Item], now: float, lost: float = 0.0) -> list[Item]:
+        """Return what a session that reads again is still to be sent of it; `lost` are seconds of our own."""
         # What came in this turn too came to one that was behind.
-        self.admit(waiting, now)
+        self.admit(waiting, now - lost)
         self._is_stale = True
         expired = self._drops.expired
         kept = without_expired(waiting, now, self._drops)

@@ -1,26 +1,43 @@
 """Pauses: how late the event loop is, and how long the garbage collector stops it."""
 
 import gc
+import math
+from collections import deque
 from time import perf_counter
 from typing import Final, final
 
+from .heartbeat import SWEEP
 from .histogram import BRIEF, SECONDS, Histogram
 
 # Seconds over which the longest lateness is kept, at the least; at the most twice that.
 WINDOW: Final = 60.0
+# Times that the loop stood still which are kept in mind.
+MAX_STALLS: Final = 100
 
 
 @final
 class Pauses:
     """Begins to watch the collector, which the whole process shares, with `start()`."""
 
-    __slots__ = ("_begun", "_longest", "_longest_before", "_window_ends", "collections", "lag")
+    __slots__ = (
+        "_begun",
+        "_due",
+        "_longest",
+        "_longest_before",
+        "_stalls",
+        "_window_ends",
+        "collections",
+        "lag",
+    )
 
     def __init__(self) -> None:
         self.lag = Histogram(SECONDS)
         # By generation.
         self.collections = tuple(Histogram(BRIEF) for _ in gc.get_threshold())
         self._begun = 0.0
+        # When the loop is to call back next, and its latest stalls: when each ended, and how long it was.
+        self._due = math.inf
+        self._stalls: deque[tuple[float, float]] = deque(maxlen=MAX_STALLS)
         self._longest = 0.0
         self._longest_before = 0.0
         self._window_ends = 0.0
@@ -40,7 +57,10 @@ class Pauses:
             gc.callbacks.remove(self._on_collection)
 
     def late(self, seconds: float, now: float) -> None:
-        """Take by how much the loop missed a time it was to call back at."""
+        """Take by how much the loop missed a time it was to call back at; the next is a sweep from now."""
+        self._due = now + SWEEP
+        if seconds > SWEEP:
+            self._stalls.append((now, seconds))
         # A clock in milliseconds may be early by a part of one.
         seconds = max(seconds, 0.0)
         if now >= self._window_ends:
@@ -48,6 +68,15 @@ class Pauses:
             self._longest_before, self._longest = self._longest, 0.0
         self._longest = max(self._longest, seconds)
         self.lag.observe(seconds)
+
+    def lost(self, seconds: float, now: float) -> float:
+        """Tell how long we stood still by stalls that ended in the last so many seconds, or end now."""
+        late = now - self._due
+        lost = late if late > SWEEP else 0.0
+        for ended, length in self._stalls:
+            if ended > now - seconds:
+                lost += length
+        return lost
 
     def _on_collection(self, phase: str, info: dict[str, int]) -> None:
         if phase == "start":

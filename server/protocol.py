@@ -356,7 +356,7 @@ class WebSocketSession:
         if not self.out:
             self._write()
         if self._backlog is not None and not self.is_paused:
-            self.out = self._backlog.resume(self.out or [], tick.now)
+            self.out = self._backlog.resume(self.out or [], tick.now, self._lost(tick.now))
         while self.out and not self.is_paused:
             if self._delivery is not None:
                 batch, count = tick.batch(self.out, self._delivery)
@@ -461,13 +461,17 @@ class WebSocketSession:
             self._backlog = Backlog(
                 settings.max_queue_bytes, settings.max_queue_seconds, self._context.hub.drops
             )
-        if not self._backlog.admit(waiting, now):
+        if not self._backlog.admit(waiting, now - self._lost(now)):
             self._traffic.too_slow += 1
             logger.info("session %s is too slow", self.id, extra={"connection": self.id})
             self.kick(CloseCode.TRY_AGAIN_LATER, come_back("too slow"))
         traffic = self._traffic
         if traffic.bytes_received + traffic.bytes_sent > traffic.look_at:
             self._context.budget.look()
+
+    def _lost(self, now: float) -> float:
+        """Tell for how long it was behind because we stood still."""
+        return self._context.pauses.lost(self._context.settings.max_queue_seconds, now)
 
     # What it holds: see Holder.
 

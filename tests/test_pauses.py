@@ -2,7 +2,8 @@
 
 import gc
 
-from server.pauses import WINDOW, Pauses
+from server.heartbeat import SWEEP
+from server.pauses import MAX_STALLS, WINDOW, Pauses
 
 from .conftest import Serve, eventually
 
@@ -23,6 +24,21 @@ def test_longest_lateness_is_kept_for_a_window_at_least_and_two_at_the_most() ->
     assert 3.0 == pauses.longest_lag
     pauses.late(0.1, 3 * WINDOW - 2)
     assert 0.2 == pauses.longest_lag
+
+
+def test_stalls_that_ended_a_while_ago_and_the_one_that_ends_now_are_lost() -> None:
+    pauses = Pauses()
+    assert 0.0 == pauses.lost(10.0, 1000.0)
+    pauses.late(3.0, 100.0)
+    # As late as that it may always be.
+    pauses.late(SWEEP, 101.0)
+    pauses.late(2.0, 105.0)
+    assert [5.0, 2.0, 0.0] == [pauses.lost(back, 105.0) for back in (5.1, 5.0, 0.0)]
+    due = 105.0 + SWEEP
+    assert [5.0, 5.0 + 2 * SWEEP] == [pauses.lost(10.0, due + late) for late in (SWEEP, 2 * SWEEP)]
+    for _ in range(MAX_STALLS):
+        pauses.late(1.0, 106.0)
+    assert MAX_STALLS == pauses.lost(10.0, 106.0)
 
 
 def test_collections_are_timed_by_generation_until_it_is_stopped() -> None:

@@ -11,6 +11,7 @@ from typing import Final
 import pytest
 
 from tests.conftest import ServerProcess
+from tests.faults.visits import do
 from tests.rawclient import CLOSE, PING, PONG, RawClient, close, frame, text, upgrade
 
 CLIENTS: Final = 20
@@ -26,6 +27,10 @@ FLAGS: Final = (
     # Each blocks in a call of the application.
     "--hook-timeout=60",
 )
+
+# Of a kilobyte each.
+MESSAGES: Final = 100
+NARROW: Final = ("--socket-send-buffer=4096", "--write-high-water=8192", "--write-low-water=1024")
 
 Stall = Callable[[ServerProcess, RawClient], Awaitable[None]]
 Start = Callable[..., ServerProcess]
@@ -55,14 +60,18 @@ async def answer_pings(client: RawClient) -> None:
             return
 
 
+def find_application(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the server find it in a folder of its own, in which no package of the checkout lies."""
+    shutil.copy(Path(__file__).with_name("blocking.py"), folder)
+    monkeypatch.setenv("PYTHONPATH", str(folder))
+
+
 @pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
 @pytest.mark.parametrize("stall", [stop_the_process, block_the_loop])
 async def test_nobody_is_cut_for_our_own_lag(
     start_server: Start, stall: Stall, loop: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # From a folder of its own, in which no package of the checkout lies.
-    shutil.copy(Path(__file__).with_name("blocking.py"), tmp_path)
-    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    find_application(tmp_path, monkeypatch)
     server = start_server(*FLAGS, f"--loop={loop}")
     silent = [await server.connect() for _ in range(CLIENTS)]
     for client in silent:
@@ -87,3 +96,32 @@ async def test_nobody_is_cut_for_our_own_lag(
         await client.send(text('{"action":"ping"}'))
     await asyncio.gather(*(answer_pings(client) for client in [*silent, blocking]))
     assert b'"error"' not in server.errors().encode()
+
+
+@pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
+@pytest.mark.parametrize("stall", [stop_the_process, block_the_loop])
+async def test_nobody_is_too_slow_for_what_we_did_not_write(
+    start_server: Start, stall: Stall, loop: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    find_application(tmp_path, monkeypatch)
+    server = start_server(*FLAGS, *NARROW, f"--loop={loop}", f"--max-queue-seconds={TIMEOUT}")
+    slow = await RawClient.connect(("127.0.0.1", server.port), receive_buffer=4096)
+    await slow.open("/ws")
+    await slow.send(do("join", room="a"))
+    await slow.frames(2)
+    speaker, blocking = await server.connect(), await server.connect()
+    for client in (speaker, blocking):
+        await client.open("/ws")
+        await client.frame()
+    # More than it is written before it reads: the rest waits in the server.
+    for number in range(MESSAGES):
+        await speaker.send(do("message", room="a", message=str(number).ljust(1000), ref=number))
+    await speaker.frames(MESSAGES)
+    await speaker.send(do("message", room="a", message="in the same turn"))
+    await stall(server, blocking)
+    await speaker.send(do("message", room="a", message="meanwhile"))
+    await asyncio.sleep(STALL)
+    server.process.send_signal(signal.SIGCONT)
+    heard = [json.loads((await slow.frame()).payload)["message"].strip() for _ in range(MESSAGES + 2)]
+    assert [*map(str, range(MESSAGES)), "in the same turn", "meanwhile"] == heard
+    slow.close()
