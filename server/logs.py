@@ -119,9 +119,8 @@ class LineHandler(logging.Handler):
         try:
             line = self.format(record) + "\n"
         except Exception:
-            # A record that can't be written must not end what it tells of.
-            self.handleError(record)
-            return
+            # It must not end what it tells of; nor, as with handleError(), wait for who reads the log.
+            line = self._tell("can't format the record of %s:%d", record.pathname, record.lineno)
         with self._lines_lock:
             if self.waiting + len(line) > MAX_WAITING:
                 LOSSES.records += 1
@@ -149,7 +148,7 @@ class LineHandler(logging.Handler):
             if lines and not self._write("".join(lines)):
                 LOSSES.records += len(lines)
             elif lines and lost > told:
-                self._write(self._tell(lost - told))
+                self._write(self._tell("%d log records were lost before this", lost - told))
                 told = lost
             if is_closed:
                 return
@@ -160,10 +159,10 @@ class LineHandler(logging.Handler):
             lines, self._lines, self.waiting = self._lines, [], 0
             return lines, LOSSES.records
 
-    def _tell(self, lost: int) -> str:
-        record = logging.LogRecord(
-            __name__, logging.WARNING, __file__, 0, "%d log records were lost before this", (lost,), None
-        )
+    def _tell(self, message: str, *arguments: object) -> str:
+        """Make a line of the log's own; with the exception that is handled, if one is."""
+        exception = sys.exc_info() if sys.exception() is not None else None
+        record = logging.LogRecord(__name__, logging.WARNING, __file__, 0, message, arguments, exception)
         return self.format(record) + "\n"
 
     def _write(self, text: str) -> bool:

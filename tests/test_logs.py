@@ -240,8 +240,13 @@ def test_record_that_can_not_be_formatted_ends_nothing(
 ) -> None:
     pipe.handler.handle(record_of("%d apples", "no"))
     pipe.log("later")
-    assert pipe.read_until("later\n").count("\n") == 1
-    assert "--- Logging error ---" in capsys.readouterr().err
+    first, *traceback, error, last = pipe.read_until("later\n").splitlines()
+    assert first.endswith("WARNING can't format the record of file.py:1")
+    assert " Traceback (most recent call last):" == traceback[0]
+    assert " TypeError: %d format: a real number is required, not str" == error
+    assert last.endswith("later")
+    # What isn't the log's would keep its thread waiting.
+    assert "" == capsys.readouterr().err
 
 
 def test_close_writes_what_waits_and_leaves_a_reader_who_takes_nothing() -> None:
