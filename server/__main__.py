@@ -7,9 +7,9 @@ import os
 import select
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from importlib.metadata import version
-from typing import Final
+from typing import Any, Final
 
 import rfc6455
 
@@ -59,12 +59,14 @@ def main() -> int:
             asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, _reload, service.reload)
         # Before it is said that we listen: whoever reads that may end us at once.
         signals = _listen_for_signals()
-        await service.start()
+        first = asyncio.ensure_future(signals.get())
+        if not await _is_done_before(first, service.start()):
+            return
         notify(READY)
         _say(f"listening on {' and '.join(service.places)} ({rfc6455.BUILD} build, {loop_name})")
         gc.freeze()
         gc.set_threshold(*GC_THRESHOLDS)
-        await signals.get()
+        await first
         notify(STOPPING)
         stopping = asyncio.ensure_future(service.stop())
         # It is to have begun when that is said: nobody comes in behind it.
@@ -120,6 +122,19 @@ def _listen_for_signals() -> asyncio.Queue[int]:
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, signals.put_nowait, number)
     return signals
+
+
+async def _is_done_before(end: asyncio.Future[int], start: Coroutine[Any, Any, None]) -> bool:
+    """Start, which an application may take for ever for; give it up at a signal. Raises what that raises."""
+    starting = asyncio.ensure_future(start)
+    either: tuple[asyncio.Future[Any], ...] = starting, end
+    await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+    if not starting.done():
+        starting.cancel()
+        await asyncio.wait([starting])
+        return False
+    starting.result()
+    return True
 
 
 def _reload(reload: Callable[[], None]) -> None:

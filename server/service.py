@@ -67,6 +67,8 @@ class Service:
         self._acceptors: list[Acceptor] = []
         self._turned_away: TurnedAway | None = None
         self._sweep: asyncio.TimerHandle | None = None
+        # The application's time to stop, once that has begun.
+        self._farewell: asyncio.Timeout | None = None
         self._loop = asyncio.get_running_loop()
         self.context = make_context(
             settings, dict(handlers or {}), application, self._authenticator, self._hooks, self._tasks
@@ -127,11 +129,14 @@ class Service:
         self._abort_all()
         # What was aborted is lost within a turn.
         await asyncio.sleep(0)
+        self._farewell = asyncio.timeout_at(max(drain.ends_at, self._loop.time() + MIN_FAREWELL))
         try:
-            async with asyncio.timeout_at(max(drain.ends_at, self._loop.time() + MIN_FAREWELL)):
+            async with self._farewell:
                 await self._end_application()
         except TimeoutError:
             logger.warning("the application took too long to stop")
+        finally:
+            self._farewell = None
 
     def stop_now(self) -> None:
         """Stop without waiting for anybody."""
@@ -139,6 +144,8 @@ class Service:
         self._stop_accepting()
         # Whoever was accepted in this turn can be aborted in the next.
         self._loop.call_soon(self._abort_all)
+        if self._farewell is not None and not self._farewell.expired():
+            self._farewell.reschedule(self._loop.time() + MIN_FAREWELL)
 
     def _stop_accepting(self) -> None:
         for acceptor in self._acceptors:

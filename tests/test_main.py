@@ -221,6 +221,48 @@ async def test_second_signal_waits_for_nobody(number: signal.Signals, start_serv
     assert "Traceback" not in server.errors()
 
 
+APPLICATION = """
+import asyncio
+from server.application import Application
+
+app = Application()
+
+@app.{hook}
+async def wait_for_ever():
+    print("waiting", flush=True)
+    await asyncio.Event().wait()
+"""
+
+
+@pytest.mark.parametrize("number", SIGNALS)
+@pytest.mark.parametrize("hook", ["on_start", "on_stop"])
+def test_application_that_waits_for_ever_keeps_no_signal_waiting(
+    hook: str, number: signal.Signals, tmp_path: Path
+) -> None:
+    (tmp_path / "waits.py").write_text(APPLICATION.format(hook=hook))
+    flags = ["--port", "0", "--app", "waits", "--drain-timeout", "3600"]
+    with subprocess.Popen(
+        [sys.executable, "-m", "server", *flags],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=clean_environment() | {"PYTHONPATH": str(tmp_path)},
+    ) as process:
+        assert process.stdout is not None
+        lines = iter(process.stdout.readline, "")
+        if hook == "on_stop":
+            assert next(lines).startswith("listening")
+            process.send_signal(signal.SIGTERM)
+        assert "waiting\n" in lines
+        process.send_signal(number)
+        try:
+            _, errors = process.communicate(timeout=20)
+        finally:
+            process.kill()
+    assert 0 == process.returncode
+    assert "Traceback" not in errors
+
+
 async def test_hangup_ends_nothing_where_there_is_nothing_to_read_anew(start_server: Start) -> None:
     server = start_server()
     client = await server.connect()
