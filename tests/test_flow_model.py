@@ -204,4 +204,4 @@ class SlowReader(RuleBasedStateMachine):
 
 
 TestSlowReader = SlowReader.TestCase
-TestSlowReader.settings = settings(max_examples=100, stateful_step_count=60, deadline=None)
+TestSlowReader.settings = settings(max_examples=100, stateful_step_count=60)

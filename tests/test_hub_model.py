@@ -391,4 +391,4 @@ def outcome(request: Callable[[], object]) -> object:
 
 
 TestHub = HubMachine.TestCase
-TestHub.settings = settings(max_examples=100, stateful_step_count=60, deadline=None)
+TestHub.settings = settings(max_examples=100, stateful_step_count=60)

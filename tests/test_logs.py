@@ -1,17 +1,14 @@
 """The log: lines that say what happened to whom, and that nobody has to wait for."""
 
-import asyncio
 import json
 import logging
 import os
 import re
 import select
-import subprocess
 import sys
 import threading
 import weakref
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from typing import Any, Final, final
 
 import pytest
@@ -29,8 +26,8 @@ from server.logs import (
     start_logging,
 )
 
-from .conftest import Serve, ServerProcess, clean_environment, eventually
-from .rawclient import RawClient, close, frame, get, said, text, upgrade
+from .conftest import Serve, ServerProcess, eventually
+from .rawclient import frame, get, text, upgrade
 
 EVIL: Final = "\x1b]0;owned\x07\x9b2J\x7f\u202e\nERROR forged"
 Start = Callable[..., ServerProcess]
@@ -368,52 +365,3 @@ async def test_what_an_application_logs_names_the_session_that_it_serves(service
             await eventually([("joins", id), ("goes", id)], lambda: heard.told[1:])
     finally:
         log.removeHandler(heard)
-
-
-@contextmanager
-def unread_pipe() -> Iterator[int]:
-    reading, writing = os.pipe()
-    try:
-        yield writing
-    finally:
-        os.close(reading)
-        os.close(writing)
-
-
-@contextmanager
-def full_disk() -> Iterator[int]:
-    descriptor = os.open("/dev/full", os.O_WRONLY)
-    try:
-        yield descriptor
-    finally:
-        os.close(descriptor)
-
-
-@pytest.mark.parametrize("form", ["text", "json"])
-@pytest.mark.parametrize("log", [unread_pipe, full_disk])
-async def test_server_whose_log_nobody_takes_serves_and_ends_as_ever(log: Any, form: str) -> None:
-    command = [sys.executable, "-W", "error", "-m", "server", "--port", "0", "--log-format", form]
-    command += ["--handshake-rate-per-address", "0", "--host", "127.0.0.1"]
-    with log() as stderr:
-        process = await asyncio.create_subprocess_exec(
-            *command, stdout=subprocess.PIPE, stderr=stderr, env=clean_environment()
-        )
-        assert process.stdout is not None
-        found = re.search(rb":(\d+)", await process.stdout.readline())
-        assert found is not None
-        address = ("127.0.0.1", int(found[1]))
-        served = await RawClient.connect(address)
-        await served.open()
-        # Lines of 300 octets, for a pipe of 64 KiB.
-        for _ in range(400):
-            asker = await RawClient.connect(address)
-            await asker.send(get("/" + "a" * 200))
-            await asker.answer()
-            asker.close()
-            await served.send(text("hello"))
-            assert said("hello") == await served.frame()
-        await served.send(close())
-        await served.rest()
-        served.close()
-        process.terminate()
-        assert 0 == await process.wait()

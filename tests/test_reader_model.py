@@ -334,4 +334,4 @@ def undroppable(waiting: list[Publication]) -> list[Publication]:
 
 
 TestReaders = ReaderMachine.TestCase
-TestReaders.settings = settings(max_examples=200, stateful_step_count=80, deadline=None)
+TestReaders.settings = settings(max_examples=200, stateful_step_count=80)

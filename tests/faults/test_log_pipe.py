@@ -67,9 +67,9 @@ def port_of(process: subprocess.Popen[bytes]) -> int:
 
 
 @contextmanager
-def server(stdout: int, stderr: int) -> Iterator[subprocess.Popen[bytes]]:
+def server(stdout: int, stderr: int, form: str = "text") -> Iterator[subprocess.Popen[bytes]]:
     command = [sys.executable, "-W", "error", "-m", "server", "--port", "0", "--host", "127.0.0.1"]
-    unbound = ["--handshake-rate-per-address", "0"]
+    unbound = ["--handshake-rate-per-address", "0", "--log-format", form]
     with subprocess.Popen([*command, *unbound], stdout=stdout, stderr=stderr, env=clean_environment()) as one:
         try:
             yield one
@@ -109,9 +109,10 @@ async def test_start_up_line_that_cannot_be_written_costs_nobody_anything(full: 
         assert 0 == _end(process)
 
 
+@pytest.mark.parametrize("form", ["text", "json"])
 @pytest.mark.parametrize("full", [full_pipe, full_disk])
-async def test_log_that_cannot_be_written_costs_nobody_anything(full: Full) -> None:
-    with full() as writing, server(subprocess.PIPE, writing) as process:
+async def test_log_that_cannot_be_written_costs_nobody_anything(full: Full, form: str) -> None:
+    with full() as writing, server(subprocess.PIPE, writing, form) as process:
         assert process.stdout is not None
         found = re.search(rb"http://127\.0\.0\.1:(\d+)", process.stdout.readline())
         assert found is not None
