@@ -42,6 +42,8 @@ COMPILED = [
     "server/fanout.py",
     "server/dialects/echo.py",
     "server/dialects/stream.py",
+    "server/access.py",
+    "server/ids.py",
     "server/upgrade.py",
     "server/http.py",
     "server/herd.py",

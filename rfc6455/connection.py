@@ -50,9 +50,11 @@ class Receiving(Enum):
     ABORTED = "aborted"
 
 
-# Found faster than a member of its class, and asked for with every message.
+# Found faster than a member of its class, and asked for with every message or every connection.
 _SENDING_OPEN: Final = Sending.OPEN
 _RECEIVING_OPEN: Final = Receiving.OPEN
+_SERVER: Final = Role.SERVER
+_ABNORMAL_CLOSURE: Final = CloseCode.ABNORMAL_CLOSURE
 
 
 def _masking_key() -> bytes:
@@ -108,8 +110,8 @@ class Connection:
     ) -> None:
         self.role = role
         self.deflate = deflate
-        self.sending = Sending.OPEN
-        self.receiving = Receiving.OPEN
+        self.sending = _SENDING_OPEN
+        self.receiving = _RECEIVING_OPEN
         self.close_sent: Close | None = None
         self.close_received: Close | None = None
         self._readers = readers or Readers(
@@ -124,14 +126,14 @@ class Connection:
         self._frames_before = 0
         self._auto_reply = auto_reply
         self._deflater = deflater
-        self._masking_key = masking_key if role is Role.CLIENT else None
+        self._masking_key = None if role is _SERVER else masking_key
         # The type of the message that is being sent in fragments, until its last is out.
         self._fragment_opcode = _CONTINUATION
         # What is to be sent, if there is anything.
         self._out: list[bytes] | None = None
         # Octets below which a message has a ready made head: no mask, and nothing gained by compressing.
         self._plain_below = 0
-        if role is Role.SERVER:
+        if role is _SERVER:
             self._plain_below = 126 if deflate is None else min(126, deflate.options.min_size)
 
     # Receiving.
@@ -224,7 +226,7 @@ class Connection:
     def close_code(self) -> int:
         """The code by which the connection closed, as the peer gave it; 1006 without its Close (7.1.5)."""
         close = self.close_received
-        return CloseCode.ABNORMAL_CLOSURE if close is None else close.code
+        return _ABNORMAL_CLOSURE if close is None else close.code
 
     # Sending. What may not be sent raises StateError.
 

@@ -3,7 +3,7 @@
 from binascii import a2b_base64, b2a_base64
 from hashlib import sha1
 from http import HTTPStatus
-from typing import Final, NamedTuple, final
+from typing import Final, final
 
 from .deflate import (
     EXTENSION_NAME,
@@ -54,13 +54,19 @@ _OWNED_IN_REFUSAL: Final = frozenset(
 )
 
 
-class Accepted(NamedTuple):
+@final
+class Accepted:
     """What both ends agreed. `response` is for the server to send; `headers` are those the other end sent."""
 
-    response: bytes
-    subprotocol: str | None
-    deflate: DeflateParameters | None
-    headers: Headers
+    __slots__ = ("deflate", "headers", "response", "subprotocol")
+
+    def __init__(
+        self, response: bytes, subprotocol: str | None, deflate: DeflateParameters | None, headers: Headers
+    ) -> None:
+        self.response = response
+        self.subprotocol = subprotocol
+        self.deflate = deflate
+        self.headers = headers
 
 
 def accept_key(key: str) -> str:

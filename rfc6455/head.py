@@ -38,6 +38,7 @@ class Head:
         "_is_line_start",
         "_is_too_long",
         "_length",
+        "_lines",
         "_max_fields",
         "_max_head",
         "_rest",
@@ -49,9 +50,10 @@ class Head:
     def __init__(self, max_head: int, max_fields: int) -> None:
         self._max_head = max_head
         self._max_fields = max_fields
-        # How many octets were looked at, and those of them from the start line on.
+        # How many octets were looked at, and those of them from the start line on, until they are lines.
         self._length = 0
         self._seen = bytearray()
+        self._lines: list[str] = []
         # Those behind them: what a CR is depends on the octet that follows.
         self._rest = b""
         # Whether a line has just ended: then another CRLF ends the head.
@@ -73,7 +75,7 @@ class Head:
         stop = self._find_end(octets)
         room = self._max_head - self._length
         if stop > room:
-            self._is_too_long = True
+            self._is_too_long, self._has_ended = True, False
             stop = room
         if stop > 0 and octets[stop - 1] == _CR:
             stop -= 1
@@ -81,6 +83,7 @@ class Head:
         piece = octets[:stop]
         blanked = piece.replace(_CRLF, b"  ").translate(_CONTROLS_TO_NUL)
         if 0 in blanked:
+            self._has_ended = False
             stop = blanked.index(0)
             self._forbidden = piece[stop]
             piece = piece[:stop]
@@ -104,13 +107,20 @@ class Head:
             self._length = len(_CRLF)
             piece = piece[len(_CRLF) :]
         self._length += len(piece)
-        self._seen += piece
-        if self.line is not None:
+        if self._has_ended:
+            if self._seen:
+                piece = bytes(self._seen + piece)
+                self._seen.clear()
+            self._lines = piece.decode("latin-1").split("\r\n")
+            self.line = self._lines[0]
+            self.line_length = len(self.line)
             return
-        end = piece.find(_CRLF)
-        self.line_length += len(piece) if end < 0 else end
-        if end >= 0:
-            self.line = bytes(self._seen[: self.line_length]).decode("latin-1")
+        self._seen += piece
+        if self.line is None:
+            end = piece.find(_CRLF)
+            self.line_length += len(piece) if end < 0 else end
+            if end >= 0:
+                self.line = bytes(self._seen[: self.line_length]).decode("latin-1")
 
     def finish(self) -> Headers | None:
         """Return the fields if the head is complete. Raises HandshakeError for what append() noticed."""
@@ -121,10 +131,10 @@ class Head:
         if not self._has_ended:
             return None
         # Behind the start line, and before the empty line and what ends it.
-        lines = bytes(self._seen).decode("latin-1").split("\r\n")[1:-2]
+        lines = self._lines[1:-2]
+        self._lines = []
         if len(lines) > self._max_fields:
             raise too_much(self._max_fields, "header fields", 431, "field-count", "9110 5.4")
-        self._seen = bytearray()
         return parse_fields(lines)
 
 

@@ -186,9 +186,10 @@ def parse_authority(text: str) -> tuple[str, int | None] | None:
             return None
     if not port:
         return host, None
-    if len(port) > 5 or not is_digits(port) or int(port) > 65535:
+    if len(port) > 5 or not is_digits(port):
         return None
-    return host, int(port)
+    number = int(port)
+    return (host, number) if number <= 65535 else None
 
 
 def _is_ipv6(text: str) -> bool:

@@ -5,8 +5,6 @@ answered through h11; the next one on the same connection may upgrade.
 """
 
 import asyncio
-import os
-from binascii import b2a_base64
 from email.utils import formatdate
 from functools import partial
 from typing import Final, cast, final
@@ -17,6 +15,7 @@ from .access import note_answered, note_opened, note_refused
 from .context import Context, Route
 from .http_refusal import RETRY_AFTER, refusal, stopping, unavailable
 from .identity import Identity
+from .ids import Ids
 from .judgement import Judgement
 from .linger import Linger
 from .pages import PAGE_HEADERS
@@ -30,9 +29,7 @@ _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", 
 # Probes name an address instead of a host, and what they hear is no secret.
 _PROBED: Final = frozenset({"/healthz", "/readyz"})
 
-
-# With these in place of two others base64 needs no escape in a URL.
-_URL_SAFE: Final = bytes.maketrans(b"+/", b"-_")
+_IDS: Final = Ids()
 
 
 @final
@@ -219,7 +216,7 @@ class HttpProtocol:
         context = self._context
         accepted = accept(context, handshake, route, identity)
         self._leave()
-        id = _new_id()
+        id = _IDS.new()
         note_opened(context.traffic, id, self.address, self._path or "", identity)
         session = WebSocketSession(
             context,
@@ -334,8 +331,3 @@ class HttpProtocol:
         return RequestReader(
             max_head=settings.max_head, max_fields=settings.max_fields, max_target=settings.max_target
         )
-
-
-def _new_id() -> str:
-    """Make an id that nobody can guess: as `secrets.token_urlsafe(9)`, which costs twice as much."""
-    return b2a_base64(os.urandom(9), newline=False).translate(_URL_SAFE).decode("ascii")

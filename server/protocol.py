@@ -43,6 +43,7 @@ logger = logging.getLogger(__name__)
 
 # Found faster than a member of its class, and asked for with every message.
 _OPEN: Final = Sending.OPEN
+_SERVER: Final = Role.SERVER
 # Seconds from a Ping from which its Pong is worth a note.
 LATE_PONG: Final = 1.0
 
@@ -126,7 +127,7 @@ class WebSocketSession:
         self._traffic: Traffic = context.traffic
         self._transport = transport
         self._connection = Connection(
-            Role.SERVER,
+            _SERVER,
             accepted.deflate,
             # Pongs are bounded under back-pressure, and a Close goes behind what is already to be sent.
             auto_reply=False,
@@ -587,10 +588,12 @@ class WebSocketSession:
             self._note_missed(self._backlog)
         self.out = None
         self._backlog = None
-        self._context.paused.discard(self)
+        if self.is_paused:
+            self._context.paused.discard(self)
         self._context.heartbeat.discard(self)
         self._context.closings.discard(self)
-        self._context.expiries.discard(self)
+        if self.identity is not None:
+            self._context.expiries.discard(self)
         self._traffic.end_session(self._connection.close_code, self._connection.close_sent)
         for waiter in self._drain_waiters or ():
             if not waiter.done():

@@ -11,6 +11,7 @@ from .histogram import OCTETS, SECONDS, Histogram
 
 # From here on close codes are anybody's to choose (RFC 6455 7.4.2): a peer could send any of thousands.
 _FREE_CODES: Final = 3000
+_ABNORMAL_CLOSURE: Final = CloseCode.ABNORMAL_CLOSURE
 
 
 @final
@@ -70,7 +71,7 @@ class Traffic:
         """Count a session's end by the close codes that came and went; 1006 is for none (RFC 6455 7.1.5)."""
         self.sessions -= 1
         count(self.closes_received, code_name(received))
-        count(self.closes_sent, code_name(CloseCode.ABNORMAL_CLOSURE if sent is None else sent.code))
+        count(self.closes_sent, code_name(_ABNORMAL_CLOSURE if sent is None else sent.code))
 
 
 def count(counts: dict[str, int], name: str) -> None:

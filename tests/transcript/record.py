@@ -7,7 +7,7 @@ from itertools import pairwise
 from random import Random
 from typing import Any, Final, TypeVar
 
-from rfc6455 import Close, Headers, Ping, Pong, Request, Response
+from rfc6455 import Accepted, Close, Headers, Ping, Pong, Request, Response
 
 _MAX_EXCERPT: Final = 64
 _FIELDS: Final = {
@@ -16,6 +16,7 @@ _FIELDS: Final = {
     Close: ["code", "reason"],
     Request: ["method", "target", "minor_version", "headers", "path", "query", "host"],
     Response: ["status", "reason", "minor_version", "headers"],
+    Accepted: ["response", "subprotocol", "deflate", "headers"],
 }
 
 T = TypeVar("T")
