@@ -10,7 +10,6 @@ from .handshake import OWNED_FIELDS, VERSION, Accepted, accept_key, encode_base6
 from .headers import (
     Fields,
     Headers,
-    contains_token,
     encode_fields,
     is_path_and_query,
     is_token,
@@ -115,7 +114,7 @@ class ClientHandshake:
         if [value.lower() for value in headers.get_all("Upgrade")] != ["websocket"]:
             raise _bad_answer("Upgrade: websocket", headers.joined("Upgrade"), "upgrade")
         # 4.1 3.
-        if not contains_token(headers.get_all("Connection"), "upgrade"):
+        if not headers.lists("connection", "upgrade"):
             raise _bad_answer("Upgrade in Connection", headers.joined("Connection"), "connection")
         # 4.1 4: proof that the server read this request.
         accept = accept_key(self._key)

@@ -16,7 +16,6 @@ from .headers import (
     Extension,
     Fields,
     Headers,
-    contains_token,
     encode_fields,
     parse_extensions,
     parse_token_list,
@@ -98,7 +97,7 @@ class ServerHandshake:
         if not request.upgrades_to("websocket"):
             raise _upgrade_required("websocket in Upgrade", headers.joined("Upgrade"), "upgrade")
         # 4.2.1 4, 9110 7.6.1: without this option the Upgrade was meant for someone before us.
-        if not contains_token(headers.get_all("Connection"), "upgrade"):
+        if not headers.lists("connection", "upgrade"):
             raise _upgrade_required("Upgrade in Connection", headers.joined("Connection"), "connection")
         # 9110 7.8: the protocol changes behind the whole request; a body could pass for frames.
         if request.has_body():

@@ -68,6 +68,17 @@ class Headers:
             return [first]
         return [value for name, value in self._fields if name.lower() == wanted]
 
+    def lists(self, lower_name: str, lower_member: str) -> bool:
+        """Tell whether a list field has that member, in any case; both are written in lower case already."""
+        first = self._first.get(lower_name)
+        if first is None:
+            return False
+        # Most often it is the only one.
+        if first.lower() == lower_member:
+            return True
+        members = self.joined(lower_name).lower().split(",")
+        return lower_member in [member.strip(" \t") for member in members]
+
     def joined(self, name: str) -> str:
         """Return every value of that name as the one list they are (9110 5.3), "" for none."""
         return ", ".join(self.get_all(name))
@@ -213,12 +224,6 @@ def list_members(values: Sequence[str]) -> list[str]:
     members = [member.strip(" \t") for member in ",".join(values).split(",")]
     # 9110 5.6.1.2: empty members don't count.
     return [member for member in members if member]
-
-
-def contains_token(values: Sequence[str], name: str) -> bool:
-    """Tell whether a list field has a member of that name, in any case."""
-    text, name = ",".join(values).lower(), name.lower()
-    return text == name or name in [member.strip(" \t") for member in text.split(",")]
 
 
 def parse_token_list(values: Sequence[str]) -> list[str] | None:

@@ -6,7 +6,6 @@ from .errors import HandshakeError, StateError
 from .head import MAX_FIELDS, MAX_HEAD, Head, parse_version, too_much
 from .headers import (
     Headers,
-    contains_token,
     is_digits,
     is_path_and_query,
     is_token,
@@ -57,9 +56,9 @@ class Request:
         self.host = host
 
     def upgrades_to(self, protocol: str) -> bool:
-        """Tell whether the request asks for that protocol."""
+        """Tell whether the request asks for that protocol, in lower case."""
         # 9110 7.8: in HTTP/1.0 Upgrade is ignored.
-        return self.minor_version > 0 and contains_token(self.headers.get_all("Upgrade"), protocol)
+        return self.minor_version > 0 and self.headers.lists("upgrade", protocol)
 
     def has_body(self) -> bool:
         """Tell whether octets of the request follow its head (9112 6.3)."""

@@ -64,10 +64,10 @@ class Heartbeat:
             return
         connection.seat = -1
         self._awaited.discard(connection)
-        place, number = divmod(seat, len(self._slots))
-        last = self._slots[number].pop()
+        slot = self._slots[seat % len(self._slots)]
+        last = slot.pop()
         if last is not connection:
-            self._slots[number][place] = last
+            slot[seat // len(self._slots)] = last
             last.seat = seat
 
     def sweep(self, now: float) -> None:

@@ -49,7 +49,7 @@ class Policy:
         if is_secure and scheme not in _SECURE:
             return False
         own_name, own_port = _split_authority(host)
-        return name == own_name and port == (own_port or _DEFAULT_PORTS[scheme])
+        return name == own_name and port == int(own_port or _DEFAULT_PORTS[scheme])
 
 
 def _pattern_of(name: str) -> str:
@@ -71,9 +71,8 @@ def _split_origin(origin: str) -> tuple[str, str, int] | None:
     return parts.scheme, name, port or _DEFAULT_PORTS[parts.scheme]
 
 
-def _split_authority(host: str) -> tuple[str, int | None]:
-    """Split a Host that the request's reader has found well-formed."""
-    name, colon, port = host.lower().rpartition(":")
-    if colon and not port.endswith("]"):
-        return name, int(port) if port else None
-    return host.lower(), None
+def _split_authority(host: str) -> tuple[str, str]:
+    """Split a Host that the request's reader has found well-formed into name and port, each as text."""
+    host = host.lower()
+    name, colon, port = host.rpartition(":")
+    return (name, port) if colon and not port.endswith("]") else (host, "")

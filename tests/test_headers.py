@@ -8,7 +8,6 @@ from rfc6455.errors import HandshakeError, StateError
 from rfc6455.headers import (
     Extension,
     Headers,
-    contains_token,
     encode_fields,
     is_digits,
     is_field_value,
@@ -203,9 +202,10 @@ def test_a_list_has_its_members_on_one_line_or_many(
 
 
 def test_a_list_contains_a_whole_token_in_any_case() -> None:
-    assert contains_token(["keep-alive", "a, UpGrade"], "upgrade")
-    assert not contains_token(["keep-alive, notupgrade", "upgrade2"], "upgrade")
-    assert not contains_token([], "upgrade")
+    assert Headers([("A", "UpGrade")]).lists("a", "upgrade")
+    assert Headers([("A", "keep-alive"), ("a", "b, UpGrade")]).lists("a", "upgrade")
+    assert not Headers([("A", "keep-alive, notupgrade"), ("A", "upgrade2")]).lists("a", "upgrade")
+    assert not Headers([("B", "upgrade")]).lists("a", "upgrade")
 
 
 @pytest.mark.parametrize(
