@@ -249,8 +249,7 @@ class Connection:
             out = self._out
             if out is None:
                 out = self._out = []
-            out.append(_TEXT_HEADS[len(payload)])
-            out.append(payload)
+            out.append(_TEXT_HEADS[len(payload)] + payload)
         else:
             self._send_message(_TEXT, payload, compress)
 
@@ -263,8 +262,7 @@ class Connection:
             out = self._out
             if out is None:
                 out = self._out = []
-            out.append(_BINARY_HEADS[len(payload)])
-            out.append(payload)
+            out.append(_BINARY_HEADS[len(payload)] + payload)
         else:
             self._send_message(_BINARY, payload, compress)
 
