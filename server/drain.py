@@ -15,7 +15,7 @@ from .heartbeat import SWEEP
 
 # Sessions that are told to go away per sweep, at the least: their clients come back spread out.
 MIN_BATCH: Final = 100
-# Of the time in all, what an application's last hooks may take.
+# Of the time behind the delay, what an application's last hooks may take.
 _FOR_HOOKS: Final = 0.2
 
 
@@ -44,7 +44,8 @@ class Drain:
         stop_accepting()
         # Whoever was accepted in this turn is among the connections in the next.
         await asyncio.sleep(0)
-        await self._send_away(self.ends_at - self._timeout * _FOR_HOOKS)
+        # The delay may have left little.
+        await self._send_away(self.ends_at - (self.ends_at - context.clock()) * _FOR_HOOKS)
 
     def hurry(self) -> None:
         """Wait for nobody any longer."""

@@ -66,7 +66,7 @@ BITES: Final = {
     "max_queue_seconds": _SLOW,
     "hook_timeout": "error timeout; and the hook is cancelled",
     "close_timeout": "cut off",
-    "drain_timeout": "cut off; at four fifths of it, the rest is for the application's last hooks",
+    "drain_timeout": "cut off; a fifth of what the delay leaves of it is for the application's last hooks",
 }
 
 

@@ -53,6 +53,14 @@ async def test_after_the_delay_everybody_is_sent_away(service: Serve) -> None:
         await stopping
 
 
+async def test_delay_leaves_time_to_send_everybody_away(service: Serve) -> None:
+    async with service(drain_delay=1.9, drain_timeout=2.0) as running:
+        session = await running.open()
+        stopping = asyncio.ensure_future(running.service.stop())
+        assert closed(1001, "the server is going away") == without_advice(await session.frame())
+        await stopping
+
+
 async def test_stopping_spreads_the_goodbyes() -> None:
     # 7.2.3: whoever is told at the same time comes back at the same time.
     service = Service(Settings(**NO_RATES))
