@@ -46,6 +46,7 @@ class HttpProtocol:
         "_is_handshake",
         "_is_head",
         "_is_paused",
+        "_is_postponed",
         "_is_secure",
         "_is_trusted",
         "_judgement",
@@ -65,7 +66,9 @@ class HttpProtocol:
         self._is_secure = False
         # Connected: not in the middle of a TLS handshake any more.
         self.is_connected = False
+        # No further request is read: while its client doesn't read, or until the next turn.
         self._is_paused = False
+        self._is_postponed = False
         # Ended: its last answer is written, and nothing is read any more.
         self._is_ended = False
         # Whether the request in hand is a HEAD, whose answer has no content.
@@ -132,43 +135,63 @@ class HttpProtocol:
     def resume_writing(self) -> None:
         """Go on with what came behind the last request."""
         self._is_paused = False
-        self._transport.resume_reading()
-        waiting = bytes(self._received)
-        self._received.clear()
-        self.data_received(waiting)
+        if not self._is_postponed:
+            self._go_on()
 
     # The request.
 
     def _receive(self, data: bytes) -> None:
-        """Read requests, one after the other. Raises HandshakeError."""
-        while data:
-            if self._exchange is None:
-                self._received += data
-                if self._is_paused:
-                    return
-                request = self._reader.feed(data)
-                if request is None:
-                    return
-                self._path = request.path
-                self._is_head = request.method == "HEAD"
-                self._is_handshake = request.upgrades_to("websocket")
-                if self._is_trusted:
-                    self._learn_client(request)
-                if self._is_handshake:
-                    self._upgrade(request)
-                    return
-                self._exchange = PlainExchange(request)
-                # 9112 2.2: the empty line that may come before a request, and that h11 doesn't know.
-                data = bytes(self._received).removeprefix(b"\r\n")
-            self._exchange.receive_data(data)
-            if not self._exchange.has_ended:
+        """Read on in a request, and answer it at its end. Raises HandshakeError."""
+        if self._exchange is None:
+            self._received += data
+            if self._is_paused or self._is_postponed:
                 return
-            self._answer(self._exchange)
-            if not self._exchange.may_continue:
-                self._finish()
+            request = self._reader.feed(data)
+            if request is None:
                 return
-            data = self._exchange.trailing
-            self._begin_request()
+            self._path = request.path
+            self._is_head = request.method == "HEAD"
+            self._is_handshake = request.upgrades_to("websocket")
+            if self._is_trusted:
+                self._learn_client(request)
+            if self._is_handshake:
+                self._upgrade(request)
+                return
+            self._exchange = PlainExchange(request)
+            # 9112 2.2: the empty line that may come before a request, and that h11 doesn't know.
+            data = bytes(self._received).removeprefix(b"\r\n")
+        self._exchange.receive_data(data)
+        if not self._exchange.has_ended:
+            return
+        self._answer(self._exchange)
+        if not self._exchange.may_continue:
+            self._finish()
+            return
+        behind = self._exchange.trailing
+        self._begin_request()
+        if behind:
+            self._postpone(behind)
+
+    def _postpone(self, data: bytes) -> None:
+        """Leave the next request for another turn: a read may bring thousands, and others wait meanwhile."""
+        self._received += data
+        self._is_postponed = True
+        self._transport.pause_reading()
+        asyncio.get_running_loop().call_soon(self._on_turn)
+
+    def _on_turn(self) -> None:
+        self._is_postponed = False
+        if not self._is_paused:
+            self._go_on()
+
+    def _go_on(self) -> None:
+        """Read on with what came behind the last request, unless the connection ended meanwhile."""
+        if self._is_ended or self._transport.is_closing():
+            return
+        self._transport.resume_reading()
+        behind = bytes(self._received)
+        self._received.clear()
+        self.data_received(behind)
 
     def _learn_client(self, request: Request) -> None:
         """Take a trusted proxy's word for who the client is, else count the proxy. Raises HandshakeError."""

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Iterator
+from itertools import pairwise
 
 import pytest
 
@@ -295,6 +296,20 @@ async def test_pipelined_requests_are_answered_in_order(service: Serve) -> None:
         assert "text/css; charset=utf-8" == (await client.answer()).fields["content-type"]
         assert 101 == (await client.answer()).status
         assert said("Hello") == await client.frame()
+
+
+async def test_pipelined_requests_are_answered_in_many_turns(service: Serve) -> None:
+    # A read brings thousands; all at once they would keep everybody else waiting for a second.
+    async with service() as running:
+        client = await running.connect()
+        await client.send(get("/healthz") * 50)
+        answered = [0]
+        while answered[-1] < 50:
+            await asyncio.sleep(0)
+            answered.append(running.context.traffic.requests.get("200", 0))
+        # One, and on uvloop that of the read and of what is left of its turn.
+        assert max(after - before for before, after in pairwise(answered)) <= 2
+        assert [200] * 50 == [(await client.answer()).status for _ in range(50)]
 
 
 async def test_pipelined_requests_are_the_same_in_any_split(service: Serve) -> None:
