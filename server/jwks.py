@@ -31,7 +31,16 @@ TIMEOUT: Final = 4.0
 class RemoteKeys:
     """The keys behind a URL. `clock` gives seconds."""
 
-    __slots__ = ("_attempted_at", "_client", "_clock", "_fetched_at", "_fetching", "_keys", "_name")
+    __slots__ = (
+        "_answer",
+        "_attempted_at",
+        "_client",
+        "_clock",
+        "_fetched_at",
+        "_fetching",
+        "_keys",
+        "_name",
+    )
 
     algorithms: Final = frozenset(PUBLIC.values())
 
@@ -44,6 +53,7 @@ class RemoteKeys:
         self._fetched_at = -math.inf
         self._attempted_at = -math.inf
         self._fetching: asyncio.Task[None] | None = None
+        self._answer: asyncio.Future[Any] | None = None
 
     def find(self, algorithm: object, id: object) -> Key | None:
         """Return the key that a token means; None if `fetch_and_find` may know more. Raises Refusal."""
@@ -51,7 +61,9 @@ class RemoteKeys:
         is_fresh = now - self._fetched_at < MAX_AGE
         if is_fresh and (key := choose(self._keys, algorithm, id)) is not None:
             return key
-        if self._fetching is None and now - self._attempted_at < MIN_INTERVAL:
+        # An answer that trickles in outlasts its attempt: then there is no other thread to wait for another.
+        is_asked = self._answer is not None and not self._answer.done()
+        if self._fetching is None and (is_asked or now - self._attempted_at < MIN_INTERVAL):
             return self._choose(algorithm, id)
         return None
 
@@ -83,7 +95,8 @@ class RemoteKeys:
     async def _fetch(self) -> None:
         try:
             async with asyncio.timeout(TIMEOUT):
-                self._keys = parse_key_set(await _in_thread(self._client.fetch_data))
+                self._answer = _in_thread(self._client.fetch_data)
+                self._keys = parse_key_set(await asyncio.shield(self._answer))
             self._fetched_at = self._clock()
         # Besides its own errors PyJWT lets through those of sockets and of JSON.
         except (jwt.PyJWTError, HTTPException, OSError, ValueError, RecursionError) as error:
@@ -100,10 +113,10 @@ def _in_thread(call: Callable[[], T]) -> asyncio.Future[T]:
     future: asyncio.Future[T] = loop.create_future()
 
     def settle(result: Any, error: Exception | None) -> None:
-        if future.done():
-            return
         if error is not None:
             future.set_exception(error)
+            # Looked at: perhaps nobody waits for it any more.
+            future.exception()
         else:
             future.set_result(result)
 

@@ -186,6 +186,26 @@ async def test_source_that_hangs_is_given_up(monkeypatch: pytest.MonkeyPatch) ->
         await eventually(1, lambda: publisher.asked)
 
 
+async def test_source_that_goes_on_hanging_is_not_asked_by_more_and_more_threads(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with publishing() as publisher:
+        publisher.may_answer.clear()
+        clock = Clock()
+        keys = RemoteKeys(publisher.url, clock)
+        monkeypatch.setattr("server.jwks.TIMEOUT", 0.05)
+        for _ in range(3):
+            assert "unavailable" == await find(keys, "old")
+            clock.now += MIN_INTERVAL
+        await eventually(1, lambda: publisher.asked)
+        publisher.may_answer.set()
+        assert keys._answer is not None
+        await eventually(True, keys._answer.done)
+        monkeypatch.undo()
+        assert "old" == await find(keys, "old")
+        assert 2 == publisher.asked
+
+
 async def test_nobody_there_is_told_at_once() -> None:
     async with publishing() as publisher:
         url = publisher.url
