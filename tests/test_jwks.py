@@ -157,7 +157,6 @@ async def test_old_keys_serve_while_the_source_is_down_but_not_for_ever(
         ("200 OK", '{"keys": 7}'),
         ("200 OK", "[" * 100_000),
         ("200 OK", key_set({"kty": "oct", "k": "c2VjcmV0", "kid": "old"})),
-        ("302 Found\r\nLocation: file:///etc/passwd", ""),
         ("404 Not Found", OLD),
         ("nonsense", OLD),
     ],
@@ -174,6 +173,14 @@ async def test_source_that_answers_nonsense_is_unavailable_and_asked_again_later
         publisher.status, publisher.body = "200 OK", OLD
         clock.now += MIN_INTERVAL
         assert "old" == await find(keys, "old")
+
+
+async def test_redirection_of_a_source_is_not_followed() -> None:
+    # It could lead from https to where anybody on the way may change a key.
+    async with publishing() as publisher, publishing() as other:
+        publisher.status = f"302 Found\r\nLocation: {other.url}"
+        assert "unavailable" == await find(RemoteKeys(publisher.url, Clock()), "old")
+        assert (1, 0) == (publisher.asked, other.asked)
 
 
 async def test_source_that_hangs_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
