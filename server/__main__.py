@@ -47,6 +47,8 @@ def main() -> int:
         from .service import Service
     except ModuleNotFoundError as error:
         return _complain(f"{error.name} is missing; install the extra [server]")
+    # Before an application can set up a log by logging.
+    start_logging(settings.log_level, settings.log_format)
     try:
         application = load_application(settings.app) if settings.app else None
     except ApplicationError as error:
@@ -78,7 +80,6 @@ def main() -> int:
         again.cancel()
         await stopping
 
-    start_logging(settings.log_level, settings.log_format)
     bytearray(_LARGEST_BLOCK)
     try:
         with asyncio.Runner(loop_factory=loop_factory) as runner:

@@ -1,6 +1,7 @@
 """`python -m server`: what it says, what it refuses, and how it ends."""
 
 import asyncio
+import json
 import re
 import signal
 import socket
@@ -172,6 +173,15 @@ def test_uvloop_is_not_needed(start_server: Start) -> None:
 
 def test_uvloop_that_was_asked_for_is_missed() -> None:
     assert "loop: uvloop is not installed" == refused(run("--loop", "uvloop", python=without("uvloop")))
+
+
+def test_log_is_the_servers_whatever_an_application_logs_when_it_is_loaded(tmp_path: Path) -> None:
+    # Logging's own functions set up a log where there is none yet.
+    (tmp_path / "talks.py").write_text("import logging\nlogging.warning('loading')\n")
+    outcome = run("--app", "talks", "--log-format", "json", PYTHONPATH=str(tmp_path))
+    complaint, logged = sorted(outcome.stderr.splitlines())
+    assert "error: app: 'app' in 'talks' is no Application" == complaint
+    assert "loading" == json.loads(logged)["message"]
 
 
 # Ending.
