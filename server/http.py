@@ -29,6 +29,9 @@ _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", 
 # Probes name an address instead of a host, and what they hear is no secret.
 _PROBED: Final = frozenset({"/healthz", "/readyz"})
 
+# A read may bring thousands of requests: what is more than these waits for the next turn, as others do.
+MAX_REQUESTS_PER_TURN: Final = 16
+
 _IDS: Final = Ids()
 
 
@@ -141,39 +144,41 @@ class HttpProtocol:
     # The request.
 
     def _receive(self, data: bytes) -> None:
-        """Read on in a request, and answer it at its end. Raises HandshakeError."""
-        if self._exchange is None:
-            self._received += data
-            if self._is_paused or self._is_postponed:
+        """Read requests, one after the other. Raises HandshakeError."""
+        for _ in range(MAX_REQUESTS_PER_TURN):
+            if self._exchange is None:
+                self._received += data
+                if self._is_paused or self._is_postponed:
+                    return
+                request = self._reader.feed(data)
+                if request is None:
+                    return
+                self._path = request.path
+                self._is_head = request.method == "HEAD"
+                self._is_handshake = request.upgrades_to("websocket")
+                if self._is_trusted:
+                    self._learn_client(request)
+                if self._is_handshake:
+                    self._upgrade(request)
+                    return
+                self._exchange = PlainExchange(request)
+                # 9112 2.2: the empty line that may come before a request, and that h11 doesn't know.
+                data = bytes(self._received).removeprefix(b"\r\n")
+            self._exchange.receive_data(data)
+            if not self._exchange.has_ended:
                 return
-            request = self._reader.feed(data)
-            if request is None:
+            self._answer(self._exchange)
+            if not self._exchange.may_continue:
+                self._finish()
                 return
-            self._path = request.path
-            self._is_head = request.method == "HEAD"
-            self._is_handshake = request.upgrades_to("websocket")
-            if self._is_trusted:
-                self._learn_client(request)
-            if self._is_handshake:
-                self._upgrade(request)
+            data = self._exchange.trailing
+            self._begin_request()
+            if not data:
                 return
-            self._exchange = PlainExchange(request)
-            # 9112 2.2: the empty line that may come before a request, and that h11 doesn't know.
-            data = bytes(self._received).removeprefix(b"\r\n")
-        self._exchange.receive_data(data)
-        if not self._exchange.has_ended:
-            return
-        self._answer(self._exchange)
-        if not self._exchange.may_continue:
-            self._finish()
-            return
-        behind = self._exchange.trailing
-        self._begin_request()
-        if behind:
-            self._postpone(behind)
+        self._postpone(data)
 
     def _postpone(self, data: bytes) -> None:
-        """Leave the next request for another turn: a read may bring thousands, and others wait meanwhile."""
+        """Leave the next request for another turn."""
         self._received += data
         self._is_postponed = True
         self._transport.pause_reading()
