@@ -37,6 +37,8 @@ COMPILED = [
     "server/context.py",
     "server/heartbeat.py",
     "server/policy.py",
+    "server/forwarded.py",
+    "server/budget.py",
     "server/linger.py",
     "server/protocol.py",
     "server/fanout.py",

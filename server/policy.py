@@ -17,19 +17,24 @@ class Policy:
     A name that begins with `*.` stands for all that have one label more, as in a certificate.
     """
 
-    __slots__ = ("_any_origin", "_hosts", "_origins")
+    __slots__ = ("_any_origin", "_hosts", "_last_served", "_origins")
 
     def __init__(self, allowed_hosts: Sequence[str], allowed_origins: Sequence[str]) -> None:
         self._hosts = frozenset(allowed_hosts)
+        self._last_served: str | None = None
         self._any_origin = "*" in allowed_origins
         self._origins = frozenset(_split_origin(origin) or ("", origin, 0) for origin in allowed_origins)
 
     def serves(self, host: str) -> bool:
         """Tell whether a request's Host is one of ours; another may be a rebound DNS name."""
-        if not self._hosts:
+        # Most ask for the same one.
+        if not self._hosts or host == self._last_served:
             return True
         name, _ = _split_authority(host)
-        return name in self._hosts or _pattern_of(name) in self._hosts
+        if name not in self._hosts and _pattern_of(name) not in self._hosts:
+            return False
+        self._last_served = host
+        return True
 
     def admits(self, origin: str | None, host: str, *, is_secure: bool = False) -> bool:
         """Tell whether a page of this origin may connect to this Host (RFC 6455 10.2).

@@ -38,7 +38,12 @@ from server.policy import LOOPBACK_NAMES, Policy
     ],
 )
 def test_host_is_served_if_its_name_is_listed(allowed: tuple[str, ...], host: str, serves: bool) -> None:
-    assert serves == Policy(allowed, ()).serves(host)
+    policy = Policy(allowed, ())
+    assert serves == policy.serves(host)
+    # Whatever was asked before.
+    for other in (*allowed, "evil.example", ""):
+        policy.serves(other)
+        assert serves == policy.serves(host)
 
 
 @pytest.mark.parametrize(
