@@ -420,10 +420,11 @@ class WebSocketSession:
 
     def _all_sent(self) -> None:
         """Do what waited for that: wake senders, close, read on."""
-        waiters, self._drain_waiters = self._drain_waiters, None
-        for waiter in waiters or ():
-            if not waiter.done():
-                waiter.set_result(None)
+        if self._drain_waiters is not None:
+            waiters, self._drain_waiters = self._drain_waiters, None
+            for waiter in waiters:
+                if not waiter.done():
+                    waiter.set_result(None)
         if self._close_wanted is not None:
             self._connection.close(*self._close_wanted)
             self._write()

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import TypeVar
 
 from ..logs import CONNECTION
@@ -32,7 +32,7 @@ async def handle(handler: Callable[[S], Awaitable[None]], stream: S, session: Se
         session.close()
 
 
-async def after(arrival: asyncio.Future[None], take: Callable[[], Awaitable[T]]) -> T:
+async def after(arrival: asyncio.Future[None], iterator: AsyncIterator[T]) -> T:
     """Wait until something has come, and take it."""
     await arrival
-    return await take()
+    return await anext(iterator)

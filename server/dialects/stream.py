@@ -78,7 +78,7 @@ class Stream:
             self.session.release()
             if not self._waiting and not self._is_over:
                 self._waiter = asyncio.get_running_loop().create_future()
-                return after(self._waiter, self.__anext__)
+                return after(self._waiter, self)
         return self._take()
 
     async def _take(self) -> Message:
