@@ -22,6 +22,8 @@ from .turned_away import TurnedAway
 
 # Connections that are accepted in a turn of the loop at the most; what else there is to do comes between.
 MAX_PER_TURN: Final = 32
+# Seconds: the time for TLS is kept by ours, which forgives what we lost by standing still.
+NO_TIMEOUT: Final = 86400.0
 # Seconds to wait where accepting fails for want of something that a descriptor less doesn't give.
 PAUSE: Final = 0.1
 
@@ -112,7 +114,7 @@ class Acceptor:
         if tls is not None:
             self._tls = {
                 "ssl": tls.context,
-                "ssl_handshake_timeout": context.settings.handshake_timeout,
+                "ssl_handshake_timeout": NO_TIMEOUT,
                 "ssl_shutdown_timeout": context.settings.close_timeout,
             }
 
@@ -266,6 +268,8 @@ class Acceptor:
         self._context.handshakes.discard(proxied)
 
     def _connect(self, number: int, protocol: HttpProtocol) -> None:
+        if self._tls:
+            protocol.on_late = self._abandon
         file: Any = self._make_socket(number) if self._takes_sockets else self._descriptor.with_number(number)
         opening = self._loop.connect_accepted_socket(
             lambda: cast(asyncio.Protocol, protocol), file, **self._tls
@@ -298,6 +302,13 @@ class Acceptor:
         waiting = self._step(opening) if opening in self._opening else None
         if waiting is not None:
             waiting.add_done_callback(partial(self._advance, opening))
+
+    def _abandon(self, protocol: HttpProtocol) -> None:
+        """End a connection whose TLS takes too long."""
+        # It is among the oldest.
+        opening = next(each for each, opened in self._opening.items() if opened is protocol)
+        opening.close()
+        self._end(opening)
 
     def _end(self, opening: Opening) -> None:
         protocol = self._opening.pop(opening)

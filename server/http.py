@@ -5,6 +5,7 @@ answered through h11; the next one on the same connection may upgrade.
 """
 
 import asyncio
+from collections.abc import Callable
 from email.utils import formatdate
 from functools import partial
 from typing import Final, cast, final
@@ -59,10 +60,13 @@ class HttpProtocol:
         "_transport",
         "address",
         "is_connected",
+        "on_late",
     )
 
     def __init__(self, context: Context, address: str) -> None:
         self._context = context
+        # What to call when the time is over while TLS isn't done.
+        self.on_late: Callable[[HttpProtocol], None] | None = None
         self._transport: asyncio.Transport
         self.come_from(address)
         # Whether the client is known to use TLS, be it with a proxy.
@@ -95,15 +99,12 @@ class HttpProtocol:
     # From the socket.
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Begin to read, if there is still time and the server isn't about to go."""
+        """Begin to read, unless the server is about to go."""
         context = self._context
         self._transport = cast(asyncio.Transport, transport)
         self.is_connected = True
         self._is_secure = transport.get_extra_info("sslcontext") is not None
         context.connections[self] = None
-        if self not in context.handshakes:
-            self._transport.abort()
-            return
         if not context.is_accepting:
             self._refuse(stopping())
             return
@@ -316,8 +317,10 @@ class HttpProtocol:
             self._refuse(unavailable())
 
     def expire(self) -> None:
-        """Wait no longer for the end of a request; TLS has a time of its own, which is as long."""
+        """Wait no longer for TLS, or for the end of a request."""
         if not self.is_connected:
+            if self.on_late is not None:
+                self.on_late(self)
             return
         if self._judgement is not None:
             self._refuse(refusal(503, "It could not be found out in time who you are.", RETRY_AFTER))

@@ -4,13 +4,15 @@ import asyncio
 import json
 import shutil
 import signal
+import socket
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Final
 
 import pytest
 
-from tests.conftest import ServerProcess
+from tests.conftest import ServerProcess, eventually
+from tests.faults.herd import over_tls
 from tests.faults.visits import do
 from tests.rawclient import CLOSE, PING, PONG, RawClient, close, frame, text, upgrade
 
@@ -125,3 +127,25 @@ async def test_nobody_is_too_slow_for_what_we_did_not_write(
     heard = [json.loads((await slow.frame()).payload)["message"].strip() for _ in range(MESSAGES + 2)]
     assert [*map(str, range(MESSAGES)), "in the same turn", "meanwhile"] == heard
     slow.close()
+
+
+@pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
+async def test_no_handshake_of_tls_is_late_for_what_we_did_not_read(
+    start_server: Start, loop: str, tmp_path: Path
+) -> None:
+    secure, trusting = over_tls(tmp_path)
+    server = start_server(*secure, f"--handshake-timeout={TIMEOUT}", f"--loop={loop}")
+    base = server.descriptors()
+    connected = [socket.create_connection(("127.0.0.1", server.port)) for _ in range(CLIENTS)]
+    await eventually(base + CLIENTS, server.descriptors)
+    server.process.send_signal(signal.SIGSTOP)
+    opening = [
+        asyncio.create_task(asyncio.open_connection(sock=one, ssl=trusting, server_hostname="localhost"))
+        for one in connected
+    ]
+    await asyncio.sleep(STALL)
+    server.process.send_signal(signal.SIGCONT)
+    for reader, writer in await asyncio.gather(*opening):
+        writer.write(upgrade())
+        assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 101 ")
+        writer.transport.abort()
