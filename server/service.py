@@ -176,10 +176,8 @@ class Service:
         """Look at all that time may end, for all connections at once."""
         context = self.context
         now = self._loop.time()
-        late = 0.0
-        if self._sweep is not None:
-            late = now - self._sweep.when()
-            context.pauses.late(late, now)
+        late = 0.0 if self._sweep is None else now - self._sweep.when()
+        context.pauses.late(late, now)
         self._sweep = self._loop.call_later(SWEEP, self._on_sweep)
         for deadlines in (context.handshakes, context.closings):
             if late > SWEEP:

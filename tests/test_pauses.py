@@ -64,6 +64,8 @@ async def test_service_watches_the_loop_and_the_collector_while_it_runs(service:
     callbacks = len(gc.callbacks)
     async with service() as running:
         pauses = running.context.pauses
+        # From its start on.
+        assert pauses.lost(10.0, running.context.clock() + 5.0) > 4.0
         assert callbacks + 1 == len(gc.callbacks)
         await eventually(True, lambda: sum(pauses.lag.counts) > 0)
     assert callbacks == len(gc.callbacks)
