@@ -88,6 +88,15 @@ class Service:
         """Listen on every address that the settings mean. Raises ListenError."""
         if self._application is not None and self._application.start_hook is not None:
             await self._application.start_hook()
+        try:
+            await self._listen()
+        except BaseException:
+            # What the application has begun it is to end.
+            self.stop_now()
+            await self.stop()
+            raise
+
+    async def _listen(self) -> None:
         if self._authenticator is not None:
             await self._authenticator.start()
         traffic = self.context.traffic

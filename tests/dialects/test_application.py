@@ -2,13 +2,17 @@
 
 import asyncio
 import json
+import socket
 from typing import Annotated, Any
 
 import pytest
 from msgspec import Meta
 
 from server.application import Action, Application, Draft, Kind, Refusal, Session
-from tests.conftest import Running, Serve, eventually
+from server.listening import ListenError
+from server.service import Service
+from server.settings import Settings
+from tests.conftest import Running, Serve, eventually, take_census
 from tests.rawclient import CLOSE, Frame, RawClient, closed, text, upgrade
 
 Json = dict[str, Any]
@@ -348,3 +352,40 @@ async def test_server_starts_and_stops_with_its_application(service: Serve) -> N
         await stopping
         assert ["start", "gone", "stop"] == story
         story.clear()
+
+
+async def test_application_stops_if_its_server_cannot_start(loop_name: str) -> None:
+    app = Application()
+    story: list[str] = []
+
+    @app.on_start
+    async def start() -> None:
+        story.append("start")
+
+    @app.on_stop
+    async def stop() -> None:
+        await asyncio.sleep(0)
+        story.append("stop")
+
+    before = take_census()
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        settings = Settings(host=("127.0.0.1",), port=taken.getsockname()[1], drain_delay=20.0)
+        with pytest.raises(ListenError):
+            await Service(settings, application=app).start()
+    assert ["start", "stop"] == story
+    await eventually(before, take_census)
+
+
+async def test_application_that_cannot_start_is_not_stopped(loop_name: str) -> None:
+    app = Application()
+
+    @app.on_start
+    async def start() -> None:
+        raise LookupError("no database")
+
+    @app.on_stop
+    async def stop() -> None:
+        pytest.fail("it never began")
+
+    with pytest.raises(LookupError):
+        await Service(Settings(host=("127.0.0.1",), port=0), application=app).start()
