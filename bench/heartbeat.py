@@ -6,9 +6,10 @@ It opens them, lets one ping interval pass, and then measures; the clients answe
 import argparse
 import asyncio
 
-from bench.members import Member, connect, raise_descriptor_limit
+from bench.members import Member, connect
 from bench.own_server import OwnServer, serve
 from bench.servers import rates_off
+from tests.faults.swarm import raise_descriptor_limit
 
 
 def _ignore(message: bytes) -> None:

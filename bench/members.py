@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import resource
 import struct
 from collections.abc import Callable
 from typing import Any, Final, cast, final
@@ -95,9 +94,3 @@ async def connect(port: int, member: Member) -> Member:
     await asyncio.get_running_loop().create_connection(lambda: member, "127.0.0.1", port)
     await member.ready
     return member
-
-
-def raise_descriptor_limit() -> None:
-    """Allow as many connections as the system does, for this process and those that it starts."""
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

@@ -11,7 +11,6 @@ an offset that nobody passes over who isn't told.
 import argparse
 import asyncio
 import random
-import resource
 import sys
 import tempfile
 import time
@@ -22,6 +21,7 @@ from typing import Final, final
 
 from .conftest import ServerProcess
 from .cutclient import Client, Cut, Ledger, Tally
+from .faults.swarm import raise_descriptor_limit
 
 FLAGS: Final = ("--max-connections-per-address", "1000000", "--log-level", "warning")
 ROOMS_OF_EACH: Final = 2
@@ -154,8 +154,7 @@ def main() -> int:
     parser.add_argument("--minutes", type=float, default=10.0)
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    raise_descriptor_limit()
     with tempfile.TemporaryDirectory() as folder:
         server = ServerProcess(list(FLAGS), Path(folder) / "server.log")
         try:

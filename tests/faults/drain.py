@@ -11,7 +11,6 @@ and then the Close with 1001; nobody gets in any more; and the process ends in i
 import argparse
 import asyncio
 import random
-import resource
 import signal
 import sys
 import tempfile
@@ -21,7 +20,7 @@ from pathlib import Path
 from typing import Final, final
 
 from tests.conftest import ServerProcess, eventually
-from tests.faults.swarm import SOURCES, Member, connect, connect_all
+from tests.faults.swarm import SOURCES, Member, connect, connect_all, raise_descriptor_limit
 from tests.rawclient import upgrade
 
 # With small buffers, so that what isn't read waits in the server and not in the kernel.
@@ -220,8 +219,7 @@ def main() -> int:
     parser.add_argument("--clients", type=int, default=10_000)
     parser.add_argument("--drain-timeout", type=float, default=25.0)
     options = parser.parse_args()
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    raise_descriptor_limit()
     flags = [*FLAGS, "--drain-timeout", str(options.drain_timeout)]
     with tempfile.TemporaryDirectory() as folder:
         server = ServerProcess(flags, Path(folder) / "log")

@@ -12,7 +12,6 @@ import argparse
 import asyncio
 import random
 import re
-import resource
 import ssl
 import sys
 import tempfile
@@ -26,7 +25,7 @@ from urllib.request import urlopen
 
 from tests.conftest import ServerProcess, eventually
 from tests.faults.census import WATCHED, Census, first_census, take_census
-from tests.faults.swarm import SOURCES, Member, connect, connect_all
+from tests.faults.swarm import SOURCES, Member, connect, connect_all, raise_descriptor_limit
 from tests.rawclient import text, upgrade
 from tests.rawserver import CERTIFICATE, write_certificate
 
@@ -224,8 +223,7 @@ def main() -> int:
     parser.add_argument("--tls", action="store_true", help="they come over TLS")
     parser.add_argument("--first", type=float, default=FIRST, help="delay of the first attempt at the most")
     options = parser.parse_args()
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    raise_descriptor_limit()
     with tempfile.TemporaryDirectory() as folder:
         common, trusting = [*FLAGS], None
         if options.tls:

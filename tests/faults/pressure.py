@@ -11,7 +11,6 @@ before, and when the greedy ones have gone, so is what they took.
 import argparse
 import asyncio
 import os
-import resource
 import sys
 import tempfile
 import time
@@ -26,7 +25,7 @@ from typing import Final, final
 from tests.conftest import ServerProcess, eventually
 from tests.faults.census import WATCHED, first_census, take_census, take_memory
 from tests.faults.herd import keep_echoing
-from tests.faults.swarm import SOURCES, Member, connect_all
+from tests.faults.swarm import SOURCES, Member, connect_all, raise_descriptor_limit
 from tests.faults.visits import DEFLATE, deflate, do
 from tests.rawclient import BINARY, CONTINUATION, RawClient, frame
 
@@ -192,8 +191,7 @@ def main() -> int:
     parser.add_argument("--clients", type=int, default=500)
     parser.add_argument("--rounds", type=int, default=3)
     options = parser.parse_args()
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    raise_descriptor_limit()
     problems: list[str] = []
     with tempfile.TemporaryDirectory() as folder, little_memory(MEMORY) as (flags, python):
         server = ServerProcess(flags, Path(folder) / "log", python)

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import re
+import resource
 import socket
 import ssl
 from collections.abc import Iterator
@@ -17,6 +18,12 @@ AT_ONCE: Final = 100
 SIZE: Final = 1000
 # Addresses that clients come from: each has ports for so many only.
 SOURCES: Final = tuple(f"127.0.0.{number}" for number in range(2, 10))
+
+
+def raise_descriptor_limit() -> None:
+    """Allow as many connections as the system does, for this process and those that it starts."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 def frames_in(received: bytearray) -> Iterator[tuple[int, bytes]]:
