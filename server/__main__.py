@@ -158,7 +158,8 @@ def _say(line: str) -> None:
 
 
 def _complain(problem: object) -> int:
-    print(f"error: {problem}", file=sys.stderr)
+    # In one write, for the log's thread may write too.
+    print(f"error: {problem}\n", end="", file=sys.stderr)
     return 2
 
 
