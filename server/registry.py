@@ -80,6 +80,8 @@ class Registry:
         if not claimed:
             return ANONYMOUS
         check_name("user", claimed)
+        if claimed == SERVER:
+            raise Refusal("forbidden", "The server alone bears that name.")
         if claimed in self._by_user:
             raise Refusal("forbidden", f"{claimed!r} is somebody who signed in.")
         return claimed

@@ -78,6 +78,8 @@ def test_to_remove_once_more_or_who_never_came_does_nothing() -> None:
         ("bob", "alice", "forbidden"),
         ("bob", "carol", "forbidden"),
         (None, "\n", "invalid_name"),
+        (None, "server", "forbidden"),
+        ("server", "server", "server"),
     ],
 )
 def test_nobody_speaks_under_a_name_that_another_has_proved(
