@@ -1,16 +1,26 @@
 """JWKS: the keys that another server publishes, fetched in a thread and kept for a while (RFC 7517 5)."""
 
 import asyncio
+import json
 import logging
 import math
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from http.client import HTTPException
 from threading import Thread
 from typing import Any, Final, TypeVar, final
-
-import jwt
+from urllib.error import HTTPError
+from urllib.request import (
+    HTTPDefaultErrorHandler,
+    HTTPErrorProcessor,
+    HTTPHandler,
+    HTTPSHandler,
+    OpenerDirector,
+    ProxyHandler,
+    getproxies,
+)
 
 from .jwt_keys import PUBLIC, Key, choose, parse_key_set
 from .refusal import Refusal
@@ -25,6 +35,8 @@ MAX_AGE: Final = 300.0
 MAX_STALE: Final = 3600.0
 MIN_INTERVAL: Final = 10.0
 TIMEOUT: Final = 4.0
+# Octets of a set; there is no end to what a source may send.
+MAX_SET: Final = 1 << 20
 
 
 @final
@@ -34,18 +46,18 @@ class RemoteKeys:
     __slots__ = (
         "_answer",
         "_attempted_at",
-        "_client",
         "_clock",
         "_fetched_at",
         "_fetching",
         "_keys",
         "_name",
+        "_url",
     )
 
     algorithms: Final = frozenset(PUBLIC.values())
 
     def __init__(self, url: str, clock: Callable[[], float] = time.monotonic) -> None:
-        self._client = jwt.PyJWKClient(url, cache_jwk_set=False, timeout=TIMEOUT)
+        self._url = url
         self._clock = clock
         # For the log: a query may hold a secret.
         self._name = url.partition("?")[0]
@@ -95,16 +107,39 @@ class RemoteKeys:
     async def _fetch(self) -> None:
         try:
             async with asyncio.timeout(TIMEOUT):
-                self._answer = _in_thread(self._client.fetch_data)
+                self._answer = _in_thread(partial(_download, self._url))
                 self._keys = parse_key_set(await asyncio.shield(self._answer))
             self._fetched_at = self._clock()
-        # Besides its own errors PyJWT lets through those of sockets and of JSON.
-        except (jwt.PyJWTError, HTTPException, OSError, ValueError, RecursionError) as error:
+        except (HTTPException, OSError, ValueError, RecursionError) as error:
             what = "no answer in time" if isinstance(error, TimeoutError) else error
             logger.warning("can't get the keys of %s: %s", self._name, what)
         finally:
             self._attempted_at = self._clock()
             self._fetching = None
+
+
+def _download(url: str) -> Any:
+    """Read a JSON document. Raises HTTPException, OSError, ValueError or RecursionError.
+
+    Nobody on the way may change it: so no redirection is followed, and what comes without TLS, from this
+    machine, comes through no proxy.
+    """
+    opener = OpenerDirector()
+    proxies = {scheme: proxy for scheme, proxy in getproxies().items() if scheme == "https"}
+    for handler in (
+        ProxyHandler(proxies),
+        HTTPHandler(),
+        HTTPSHandler(),
+        HTTPErrorProcessor(),
+        HTTPDefaultErrorHandler(),
+    ):
+        opener.add_handler(handler)
+    try:
+        with opener.open(url, timeout=TIMEOUT) as response:
+            return json.loads(response.read(MAX_SET))
+    except HTTPError as error:
+        error.close()
+        raise
 
 
 def _in_thread(call: Callable[[], T]) -> asyncio.Future[T]:

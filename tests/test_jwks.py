@@ -27,12 +27,23 @@ class Publisher:
         self.body: str | bytes = OLD
         self.may_answer = asyncio.Event()
         self.may_answer.set()
+        self.trickles = False
         self.url = ""
+
+    async def _trickle(self, writer: asyncio.StreamWriter) -> None:
+        """Begin an answer whose octets never fail to come."""
+        writer.write(b"HTTP/1.1 100 Continue\r\nX-Slow: ")
+        while not self.may_answer.is_set():
+            writer.write(b"a")
+            await asyncio.sleep(0.005)
+        writer.write(b"\r\n\r\n")
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             await reader.readuntil(b"\r\n\r\n")
             self.asked += 1
+            if self.trickles:
+                await self._trickle(writer)
             await self.may_answer.wait()
             body = self.body if isinstance(self.body, bytes) else self.body.encode()
             head = f"HTTP/1.1 {self.status}\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n"
@@ -175,6 +186,15 @@ async def test_source_that_answers_nonsense_is_unavailable_and_asked_again_later
         assert "old" == await find(keys, "old")
 
 
+async def test_source_on_this_machine_is_asked_by_no_way_around(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Without TLS a proxy, or whoever is on the way to it, could change a key.
+    async with publishing() as publisher, publishing() as proxy:
+        monkeypatch.setenv("http_proxy", proxy.url)
+        monkeypatch.delenv("no_proxy", raising=False)
+        assert "old" == await find(RemoteKeys(publisher.url, Clock()), "old")
+        assert (1, 0) == (publisher.asked, proxy.asked)
+
+
 async def test_redirection_of_a_source_is_not_followed() -> None:
     # It could lead from https to where anybody on the way may change a key.
     async with publishing() as publisher, publishing() as other:
@@ -197,10 +217,11 @@ async def test_source_that_goes_on_hanging_is_not_asked_by_more_and_more_threads
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     async with publishing() as publisher:
+        publisher.trickles = True
         publisher.may_answer.clear()
         clock = Clock()
         keys = RemoteKeys(publisher.url, clock)
-        monkeypatch.setattr("server.jwks.TIMEOUT", 0.05)
+        monkeypatch.setattr("server.jwks.TIMEOUT", 1.0)
         for _ in range(3):
             assert "unavailable" == await find(keys, "old")
             clock.now += MIN_INTERVAL
