@@ -18,7 +18,6 @@ from tests.rawserver import CERTIFICATE, write_certificate
 
 MESSAGE: Final = "said whole, or not at all. " * 3
 DEFLATE: Final = "Sec-WebSocket-Extensions: permessage-deflate"
-PLAIN: Final = get("/healthz")
 WITNESSES: Final = 1
 
 
@@ -36,7 +35,7 @@ def compressed(message: str) -> bytes:
 
 def conversation(message: str) -> tuple[bytes, int]:
     """What a client sends, and where its message is complete."""
-    before = upgrade("/ws", DEFLATE) + text('{"action":"join","room":"a"}')
+    before = get("/healthz") + upgrade("/ws", DEFLATE) + text('{"action":"join","room":"a"}')
     action = json.dumps({"action": "message", "room": "a", "message": message})
     said = before + compressed(action)
     return said + close(), len(said)
@@ -70,26 +69,18 @@ async def test_whoever_goes_at_any_octet_leaves_nothing_behind(
     caplog.set_level(logging.INFO)
     async with service(history_messages=0) as running:
         witness = await join_as_witness(running)
-
-        async def send(octets: bytes) -> None:
+        size = len(conversation(MESSAGE)[0])
+        for offset in range(size + 1):
+            octets, complete = conversation(MESSAGE)
             client = await running.connect()
-            await client.send(octets)
+            await client.send(octets[:offset])
             go(client)
+            if offset >= complete:
+                assert MESSAGE == await hear(witness)
             if go is go_with_a_fin:
                 # All that was sent is answered, and then the connection ends.
                 await client.rest()
                 client.close()
-
-        for offset in range(len(PLAIN) + 1):
-            await send(PLAIN[:offset])
-        octets, complete = conversation(MESSAGE)
-        if go is go_with_a_fin:
-            # Behind a plain request it is read in another turn, in which who has reset is gone.
-            octets, complete = PLAIN + octets, len(PLAIN) + complete
-        for offset in range(len(octets) + 1):
-            await send(octets[:offset])
-            if offset >= complete:
-                assert MESSAGE == await hear(witness)
         await eventually(WITNESSES, lambda: len(running.context.connections))
         assert WITNESSES == len(running.context.hub.registry)
         (room,) = running.context.hub.rooms
