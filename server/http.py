@@ -13,6 +13,7 @@ from typing import Final, cast, final
 from rfc6455 import HandshakeError, Request, RequestReader, ServerHandshake, encode_refusal
 
 from .access import note_answered, note_opened, note_refused
+from .answer import find_page
 from .context import Context, Route
 from .http_refusal import RETRY_AFTER, refusal, stopping, unavailable
 from .identity import Identity
@@ -22,13 +23,7 @@ from .linger import Linger
 from .pages import PAGE_HEADERS
 from .plain import PlainExchange
 from .protocol import WebSocketSession
-from .upgrade import accept, judge, judge_host, read_client
-
-# 9110 15.6.2: a method that isn't known is not implemented; one that doesn't fit is not allowed (15.5.6).
-_METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH"})
-
-# Probes name an address instead of a host, and what they hear is no secret.
-_PROBED: Final = frozenset({"/healthz", "/readyz"})
+from .upgrade import accept, judge, read_client
 
 # A read may bring thousands of requests: what is more than these waits for the next turn, as others do.
 MAX_REQUESTS_PER_TURN: Final = 16
@@ -261,24 +256,7 @@ class HttpProtocol:
     def _answer(self, exchange: PlainExchange) -> None:
         """Write the answer to a plain request. Raises HandshakeError."""
         context = self._context
-        request = exchange.request
-        if request.path not in _PROBED:
-            judge_host(context, request)
-        if request.method not in _METHODS:
-            raise refusal(501, "This method is not known here.")
-        path = request.path
-        endpoint = context.endpoints.get(path) or context.endpoints.get(f"{path.rpartition('/')[0]}/*")
-        if endpoint is None and path not in context.routes:
-            raise refusal(404, "There is nothing here.")
-        if path == "/readyz" and context.is_draining:
-            raise stopping()
-        if request.method not in ("GET", "HEAD"):
-            raise refusal(405, "Only GET and HEAD are allowed here.", ("Allow", "GET, HEAD"))
-        if endpoint is None:
-            raise refusal(
-                426, "This is a WebSocket.", ("Upgrade", "websocket"), ("Sec-WebSocket-Version", "13")
-            )
-        page = endpoint(request, self.address)
+        page = find_page(context, exchange.request, self.address)
         fields = [("Content-Type", page.content_type), *PAGE_HEADERS]
         if context.is_draining:
             # 9112 9.6: this was the last request.
