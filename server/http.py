@@ -61,7 +61,7 @@ class HttpProtocol:
     def __init__(self, context: Context, address: str) -> None:
         self._context = context
         # What to call when the time is over while TLS isn't done.
-        self.on_late: Callable[[HttpProtocol], None] | None = None
+        self.on_late: Callable[[], None] | None = None
         self._transport: asyncio.Transport
         self.come_from(address)
         # Whether the client is known to use TLS, be it with a proxy.
@@ -298,7 +298,7 @@ class HttpProtocol:
         """Wait no longer for TLS, or for the end of a request."""
         if not self.is_connected:
             if self.on_late is not None:
-                self.on_late(self)
+                self.on_late()
             return
         if self._judgement is not None:
             self._refuse(refusal(503, "It could not be found out in time who you are.", RETRY_AFTER))
