@@ -73,9 +73,11 @@ class Pauses:
         """Tell how long we stood still by stalls that ended in the last so many seconds, or end now."""
         late = now - self._due
         lost = late if late > SWEEP else 0.0
-        for ended, length in self._stalls:
-            if ended > now - seconds:
-                lost += length
+        # Asked for each slow member: those that are too long ago are not looked at.
+        for ended, length in reversed(self._stalls):
+            if ended <= now - seconds:
+                break
+            lost += length
         return lost
 
     def _on_collection(self, phase: str, info: dict[str, int]) -> None:
