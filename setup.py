@@ -30,6 +30,7 @@ COMPILED = [
     "server/histogram.py",
     "server/limits.py",
     "server/tick.py",
+    "server/outbox.py",
     "server/traffic.py",
     "server/codecs.py",
     "server/delivery.py",

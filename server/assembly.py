@@ -48,10 +48,10 @@ def make_context(
 ) -> Context:
     """Make the parts for these settings; `tasks` is where those of the handlers are kept."""
     loop = asyncio.get_running_loop()
+    traffic = Traffic()
     # What is written is out of the hub's hands: no newer value takes its place.
     max_batch = min(MAX_BATCH, settings.write_high_water)
-    fanout = Fanout(loop.call_soon, loop.time, max_batch)
-    traffic = Traffic()
+    fanout = Fanout(loop.call_soon, loop.time, max_batch, traffic)
     archive = Archive(
         max_publications=settings.history_messages,
         max_seconds=settings.history_seconds,

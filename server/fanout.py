@@ -10,72 +10,83 @@ from time import perf_counter
 from typing import final
 
 from .histogram import BRIEF, Histogram
-from .session import Session
-from .tick import MAX_BATCH, Item, Tick
+from .outbox import Outbox
+from .tick import MAX_BATCH, Item, Link, Tick
+from .traffic import Traffic
 
 logger = logging.getLogger(__name__)
 
 
 @final
 class Fanout:
-    """The list of dirty sessions. `schedule` calls back later in this turn, `clock` gives seconds.
+    """The list of dirty outboxes. `schedule` calls back later in this turn, `clock` gives seconds.
 
     `max_batch` is how many octets a session writes before it asks whether the transport takes more.
     """
 
-    __slots__ = ("_clock", "_dirty", "_is_scheduled", "_max_batch", "_schedule", "flushes")
+    __slots__ = ("_clock", "_dirty", "_is_scheduled", "_max_batch", "_schedule", "_traffic", "flushes")
 
     def __init__(
         self,
         schedule: Callable[[Callable[[], None]], object],
         clock: Callable[[], float],
         max_batch: int = MAX_BATCH,
+        traffic: Traffic | None = None,
     ) -> None:
         self._schedule = schedule
         self._clock = clock
         self._max_batch = max_batch
-        self._dirty: list[Session] = []
+        self._traffic = traffic or Traffic()
+        self._dirty: list[Outbox] = []
         self._is_scheduled = False
         # Seconds that each flush to more than one session took.
         self.flushes = Histogram(BRIEF)
 
-    def add(self, session: Session) -> None:
-        """Flush this session at the end of the turn."""
-        if not session.is_dirty:
-            session.is_dirty = True
-            self._dirty.append(session)
+    def add(self, outbox: Outbox) -> None:
+        """Have its session deliver at the end of the turn, which may be more than what was published."""
+        outbox.is_clear = False
+        if not outbox.is_dirty:
+            outbox.is_dirty = True
+            self._dirty.append(outbox)
             self._schedule_once()
 
-    def send(self, item: Item, sessions: Iterable[Session]) -> None:
-        """Put an item at the end of what is to be sent to each session."""
+    def send(self, item: Item, outboxes: Iterable[Outbox]) -> None:
+        """Put an item at the end of each outbox; those that held the same hold the same again."""
         dirty = self._dirty
-        for session in sessions:
-            out = session.out
-            if out is None:
-                session.out = [item]
-            else:
-                out.append(item)
-            if not session.is_dirty:
-                session.is_dirty = True
-                dirty.append(session)
+        before: Link | None = None
+        link = Link(item, None)
+        links: dict[Link | None, Link] = {None: link}
+        for outbox in outboxes:
+            if outbox.last is not before:
+                before = outbox.last
+                known = links.get(before)
+                link = links[before] = known or Link(item, before)
+            outbox.last = link
+            if not outbox.is_dirty:
+                outbox.is_dirty = True
+                dirty.append(outbox)
         self._schedule_once()
 
     def flush(self) -> None:
-        """Deliver to every dirty session. What they cause in turn waits for the next flush."""
+        """Deliver what is in every dirty outbox. What they cause in turn waits for the next flush."""
         self._is_scheduled = False
         dirty = self._dirty
         self._dirty = []
         # One session isn't worth two looks at the clock.
         begun = perf_counter() if len(dirty) > 1 else None
         tick = Tick(self._clock(), self._max_batch)
-        for session in dirty:
-            session.is_dirty = False
+        for outbox in dirty:
+            outbox.is_dirty = False
             try:
-                session.deliver(tick)
+                if not outbox.write(tick):
+                    outbox.owner.deliver(tick)
             except Exception:
                 # One session's fault is not its neighbours'.
-                logger.exception("session %s failed", session.id, extra={"connection": session.id})
-                session.kick(1011, "internal error")
+                owner = outbox.owner
+                logger.exception("session %s failed", owner.id, extra={"connection": owner.id})
+                owner.kick(1011, "internal error")
+        self._traffic.bytes_sent += tick.bytes_written
+        self._traffic.messages_sent += tick.messages_written
         if begun is not None:
             self.flushes.observe(perf_counter() - begun)
 

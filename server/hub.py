@@ -13,6 +13,7 @@ from .history import Archive
 from .idempotency import Memory, Place
 from .memberships import Memberships
 from .names import check_room
+from .outbox import Outbox
 from .overflow import OverflowRules
 from .patterns import Patterns
 from .publication import Kind, Payload, Publication, weight_of
@@ -112,7 +113,7 @@ class Hub:
     def replay(self, session: Session, missed: Collection[Item]) -> None:
         """Send a session what it missed, behind all that it was sent."""
         for item in missed:
-            self._fanout.send(item, (session,))
+            self._fanout.send(item, (session.outbox,))
 
     def publish(
         self,
@@ -143,10 +144,10 @@ class Hub:
         self._archive.append(room.history, publication)
         if not room.members:
             self.rooms.empty(room, publication.published_at)
-        receivers: Collection[Session] = room.members
+        receivers: Collection[Outbox] = room.members
         if self._patterns:
             receivers = self._patterns.hearers(name, room.members)
-        self._send(publication, receivers if echo else [one for one in receivers if one is not sender])
+        self._send(publication, receivers if echo else _others(receivers, sender))
         self._remember(sender, id, publication)
         return publication
 
@@ -165,8 +166,8 @@ class Hub:
             sender.identity.rights.check_broadcast()
         self._check_taken(sender, id)
         publication = self._make(Kind.BROADCAST, sender, payload, user, "", ttl)
-        everyone = self.registry.all()
-        self._send(publication, everyone if echo else [one for one in everyone if one is not sender])
+        everyone = self.registry.outboxes
+        self._send(publication, everyone if echo else _others(everyone, sender))
         self._remember(sender, id, publication)
         return publication
 
@@ -192,7 +193,7 @@ class Hub:
         if not receivers:
             raise Refusal("not_found", "Nobody is here by that name.")
         publication = self._make(Kind.DIRECT, sender, payload, user, "", ttl)
-        self._send(publication, receivers)
+        self._send(publication, [one.outbox for one in receivers])
         self._remember(sender, id, publication)
         return publication
 
@@ -222,7 +223,7 @@ class Hub:
             traffic=self._traffic,
         )
 
-    def _send(self, publication: Publication, receivers: Collection[Session]) -> None:
+    def _send(self, publication: Publication, receivers: Collection[Outbox]) -> None:
         self._publications += 1
         publication.id = self._publications
         self.reached.observe(len(receivers))
@@ -243,3 +244,11 @@ class Hub:
             return
         place = Place(publication.room, publication.offset, publication.published_at)
         self._memory.remember(self.registry.sender_of(sender), id, place)
+
+
+def _others(receivers: Collection[Outbox], sender: Session | None) -> Collection[Outbox]:
+    """Leave out the sender, if a session sent it."""
+    if sender is None:
+        return receivers
+    own = sender.outbox
+    return [one for one in receivers if one is not own]

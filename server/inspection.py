@@ -75,7 +75,7 @@ class Inspector:
             "ping_rtt_seconds": session.rtt,
             "why": why(session, standing, kernel),
             "queue": {
-                "items": len(session.out or ()),
+                "items": len(session.waiting()),
                 "publication_bytes": session.octets_waiting(),
                 "oldest_seconds": None if oldest == math.inf else round(context.clock() - oldest, 3),
                 "missed": 0 if standing.backlog is None else standing.backlog.missed,
@@ -106,7 +106,7 @@ def why(session: WebSocketSession, standing: Standing, kernel: Mapping[str, int]
     """Name the cause, the most telling first."""
     if standing.is_closing:
         return "It is closing."
-    if session.is_paused or session.out or kernel.get("notsent_bytes"):
+    if session.is_paused or session.waiting() or kernel.get("notsent_bytes"):
         return why_unsent(kernel)
     if standing.is_held:
         return "Our application holds it: it isn't done with what the client sent."

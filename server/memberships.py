@@ -107,10 +107,10 @@ class Memberships:
             raise Refusal("already_joined", "You are in that room; ask for its history.")
         missed = None if since is None or room is None else self._missed(room, since)
         room = self._rooms.open(name)
-        before = room.members.get(session)
+        before = room.members.get(session.outbox)
         if before is None or user is not None or state is not None or hears_presence:
             named = None if speaker == ANONYMOUS else speaker
-            room.admit(session, Member(session.id, named, state, hears_presence))
+            room.admit(session.outbox, Member(session.id, named, state, hears_presence))
             self._tell_later(room)
         self._rooms.fill(room)
         self._joined.setdefault(session, {})[name] = room
@@ -132,9 +132,9 @@ class Memberships:
         if not joined:
             del self._joined[session]
         if isinstance(place, Pattern):
-            self._patterns.leave(place, session)
+            self._patterns.leave(place, session.outbox)
             return
-        place.dismiss(session)
+        place.dismiss(session.outbox)
         self._tell_later(place)
         if not place.members:
             self._rooms.empty(place, self._clock())
@@ -153,8 +153,8 @@ class Memberships:
         """Change what a member tells of itself. Raises Refusal."""
         room = self.room_of(session, name)
         check_state(state)
-        before = room.members[session]
-        room.admit(session, Member(before.id, before.user, state, before.hears_presence))
+        before = room.members[session.outbox]
+        room.admit(session.outbox, Member(before.id, before.user, state, before.hears_presence))
         self._tell_later(room)
 
     def room_of(self, session: Session, name: str) -> Room:
@@ -172,7 +172,7 @@ class Memberships:
 
     def _join_all(self, session: Session, name: str) -> Joined:
         check_pattern(name)
-        pattern = self._patterns.join(name, session)
+        pattern = self._patterns.join(name, session.outbox)
         self._joined.setdefault(session, {})[name] = pattern
         return Joined(members=len(pattern.members))
 

@@ -5,8 +5,8 @@ from itertools import chain
 from typing import Final, final
 
 from .names import ANY_REST, ANY_WORD
+from .outbox import Outbox
 from .refusal import Refusal
-from .session import Session
 
 MAX_PATTERNS: Final = 1000
 
@@ -19,7 +19,7 @@ class Pattern:
 
     def __init__(self, name: str) -> None:
         self.name = name
-        self.members: dict[Session, None] = {}
+        self.members: dict[Outbox, None] = {}
 
 
 @final
@@ -46,19 +46,19 @@ class Patterns:
     def __len__(self) -> int:
         return len(self._by_name)
 
-    def join(self, name: str, session: Session) -> Pattern:
+    def join(self, name: str, outbox: Outbox) -> Pattern:
         """Let a session hear by a pattern. Raises Refusal."""
         pattern = self._by_name.get(name) or self._add(name)
-        pattern.members[session] = None
+        pattern.members[outbox] = None
         return pattern
 
-    def leave(self, pattern: Pattern, session: Session) -> None:
+    def leave(self, pattern: Pattern, outbox: Outbox) -> None:
         """Let it hear by that pattern no longer."""
-        del pattern.members[session]
+        del pattern.members[outbox]
         if not pattern.members:
             self._drop(pattern)
 
-    def hearers(self, room: str, members: Collection[Session]) -> Collection[Session]:
+    def hearers(self, room: str, members: Collection[Outbox]) -> Collection[Outbox]:
         """Add to a room's members, each once, those who hear it by patterns."""
         matching = self._matching(room)
         if not matching:

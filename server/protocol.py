@@ -4,8 +4,8 @@
     send, deliver -> Connection.send_* -> data_to_send -> one write
 
 One write answers one read; what arises outside of a read leaves at the end of the event loop's turn.
-Both directions pause. When the transport pauses writing, what others send waits in `out` as
-publications, within bounds. Reading is paused only when a reply of the session's own has to wait too, or
+Both directions pause. When the transport pauses writing, what others send waits in the outbox
+as publications, within bounds. Reading is paused only when a reply of the session's own has to wait too, or
 when its dialect asks: until then Pong and Close are still seen.
 """
 
@@ -34,6 +34,7 @@ from .flow import Backlog
 from .identity import Identity
 from .limits import Allowance
 from .linger import Linger
+from .outbox import Outbox
 from .publication import Shared
 from .session import Dialect, SessionClosed
 from .tick import MAX_BATCH, Item, Message, Tick
@@ -82,6 +83,7 @@ class WebSocketSession:
         "_is_corked",
         "_is_ended",
         "_is_held",
+        "_outbox",
         "_owed_pong",
         "_pinged_at",
         "_reply_waits",
@@ -93,10 +95,8 @@ class WebSocketSession:
         "id",
         "identity",
         "is_alive",
-        "is_dirty",
         "is_paused",
         "opened_at",
-        "out",
         "rtt",
         "seat",
         "user",
@@ -120,7 +120,6 @@ class WebSocketSession:
         self.identity = identity
         self.user = None if identity is None else identity.user
         self.rtt: float | None = None
-        self.out: list[Item] | None = None
         self.opened_at: float = context.clock()
         self._context = context
         # Asked for with every message, and found faster here than through the context.
@@ -140,7 +139,9 @@ class WebSocketSession:
         self._pinged_at: float | None = None
         # Octets of messages that the transport hasn't been given yet.
         self._unwritten = 0
-        # While the transport has paused writing what others send waits in `out`.
+        # Who only answers its client needs none.
+        self._outbox: Outbox | None = None
+        # While the transport has paused writing what others send waits in the outbox.
         self._backlog: Backlog | None = None
         self._owed_pong: bytes | None = None
         self._drain_waiters: list[asyncio.Future[None]] | None = None
@@ -151,8 +152,6 @@ class WebSocketSession:
         # One after the other these take an octet each when compiled.
         # Whether something came from the peer, or went to it, since the heartbeat last looked.
         self.is_alive = True
-        # Whether the fan-out has it on its list.
-        self.is_dirty = False
         # Reading: inside the pump one write is gathered; it stops while a reply waits, or is held.
         self._is_corked = False
         self._reply_waits = False
@@ -199,12 +198,15 @@ class WebSocketSession:
         self._end()
         self._context.connections.pop(self, None)
         self._context.admission.release(self.address)
-        # A dialect may know its session: together they would be garbage that waits for the collector.
+        # A dialect may know its session, and an outbox does: together they would be garbage that waits for
+        # the collector.
         del self.dialect
+        self._outbox = None
 
     def pause_writing(self) -> None:
         """Let publications wait from here on."""
         self.is_paused = True
+        self.outbox.is_clear = False
         self._context.paused.add(self)
         self._context.journal.note(self.id, "paused: the transport takes no more")
 
@@ -218,7 +220,7 @@ class WebSocketSession:
         if self._owed_pong is not None:
             self._connection.pong(self._owed_pong)
             self._owed_pong = None
-        self._context.fanout.add(self)
+        self._context.fanout.add(self.outbox)
 
     def _pump(self, received: int = 0) -> None:
         """Take events until there are none, or until the session must wait; `received` octets are new."""
@@ -322,12 +324,11 @@ class WebSocketSession:
         """Send a message, behind all that waits. Raises SessionClosed, or UnicodeEncodeError."""
         if self._is_ended or self._close_wanted is not None or self._connection.sending is not _OPEN:
             raise SessionClosed(self._connection.close_code)
-        if self.out or self.is_paused:
+        outbox = self._outbox
+        if outbox is not None and (self.is_paused or not outbox.is_empty):
             if isinstance(message, str) and not message.isascii():
                 message.encode()
-            if self.out is None:
-                self.out = []
-            self.out.append(message)
+            outbox.append(message)
             self._traffic.look_at -= len(message)
             if self.is_paused and not self._reply_waits:
                 self._reply_waits = True
@@ -342,53 +343,67 @@ class WebSocketSession:
         if self._unwritten > MAX_BATCH:
             # A read may bring small messages with large replies: the transport is to feel them, and pause.
             self._write()
-        elif not (self._is_corked or self.is_dirty):
-            self._context.fanout.add(self)
+        elif not self._is_corked:
+            self._context.fanout.add(self.outbox)
+
+    @property
+    def outbox(self) -> Outbox:
+        """What it is to be sent, made when first asked for."""
+        if self._outbox is None:
+            self._outbox = Outbox(self, self._transport, self._delivery)
+        return self._outbox
 
     def deliver(self, tick: Tick) -> None:
-        """Write what waits in `out`, in batches, until the transport has enough."""
-        if self._is_ended:
-            # What was still to be done in this turn is nobody's any more.
-            self.out = None
+        """Write what is in the outbox, in batches, until the transport has enough."""
+        outbox = self._outbox
+        if outbox is None:
+            self._write()
             return
-        if self._connection.sending is not _OPEN:
+        if self._is_ended or self._connection.sending is not _OPEN:
             # RFC 6455 5.5.1: behind our Close no message is sent.
-            self.out = None
-        if not self.out:
+            outbox.drop()
+        if self._is_ended:
+            return
+        outbox.gather()
+        if not outbox.waiting:
             self._write()
         if self._backlog is not None and not self.is_paused:
-            self.out = self._backlog.resume(self.out or [], tick.now, self._lost(tick.now))
-        while self.out and not self.is_paused:
+            outbox.waiting = self._backlog.resume(outbox.waiting or [], tick.now, self._lost(tick.now))
+        while outbox.waiting and not self.is_paused:
             if self._delivery is not None:
-                batch, count = tick.batch(self.out, self._delivery)
+                batch, count = tick.batch(outbox.waiting, self._delivery)
                 self._connection.send_encoded(batch, self._delivery.window_bits)
             else:
-                count = self._send_batch(self.out, tick.max_batch)
+                count = self._send_batch(outbox.waiting, tick.max_batch)
             self._traffic.messages_sent += count
             # A new list: the tick keeps the old one to compare with.
-            self.out = self.out[count:] if count < len(self.out) else None
+            outbox.waiting = outbox.waiting[count:] if count < len(outbox.waiting) else None
             self._write()
-            if self.out and self._transport.is_closing():
+            if outbox.waiting and self._transport.is_closing():
                 # The peer has reset the connection, which the transport is about to tell.
                 return
-        if self.out:
-            self._bound_waiting(self.out, tick.now)
+        if outbox.waiting:
+            self._bound_waiting(outbox.waiting, tick.now)
             return
         # What waits from here on is counted anew.
         if self._backlog is not None:
             self._note_missed(self._backlog)
             self._backlog = None
         if not self.is_paused:
+            outbox.is_clear = self._close_wanted is None
             self._all_sent()
 
     def drained(self) -> asyncio.Future[None] | None:
         """Return what to await until the transport takes more; None if it does."""
-        if not (self.is_paused or self.out or self._is_ended):
+        outbox = self._outbox
+        if not (self.is_paused or self._is_ended) and (outbox is None or outbox.is_empty):
             return None
         waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         if self._is_ended:
             self._disappoint(waiter)
             return waiter
+        # They are woken by what delivers.
+        self.outbox.is_clear = False
         if self._drain_waiters is None:
             self._drain_waiters = []
         self._drain_waiters.append(waiter)
@@ -482,11 +497,15 @@ class WebSocketSession:
         held = self._connection.octets_held + self._transport.get_write_buffer_size()
         held += self.dialect.octets_held(self)
         if self._backlog is not None:
-            return held + self._backlog.octets_of_replies(self.out or [])
-        for item in self.out or ():
+            return held + self._backlog.octets_of_replies(self.waiting())
+        for item in self.waiting():
             if not isinstance(item, Shared):
                 held += len(item)
         return held
+
+    def waiting(self) -> list[Item]:
+        """List what isn't written yet, in its order."""
+        return [] if self._outbox is None else self._outbox.items()
 
     def octets_waiting(self) -> int:
         """Count the publications that wait for it, which it may share with others."""
@@ -494,8 +513,8 @@ class WebSocketSession:
 
     def drop_waiting(self) -> None:
         """Drop of these what may be dropped."""
-        if self._backlog is not None and self.out is not None:
-            self._backlog.drop(self.out)
+        if self._backlog is not None:
+            self._backlog.drop(self.waiting())
 
     def evict(self) -> None:
         """Close for want of memory, and if that is done already, abort."""
@@ -529,13 +548,14 @@ class WebSocketSession:
             return
         self._close_wanted = code, reason
         self._context.closings.add(self, self._context.clock())
-        self._context.fanout.add(self)
+        self._context.fanout.add(self.outbox)
 
     def kick(self, code: int, reason: str) -> None:
         """Close at once: what waits and what still comes is dropped."""
         if self._is_ended:
             return
-        self.out = None
+        if self._outbox is not None:
+            self._outbox.drop()
         self._context.journal.note(self.id, f"closed at once: {code} {reason[:123]}")
         self._connection.fail(code, reason)
         self._write()
@@ -560,7 +580,11 @@ class WebSocketSession:
             self._pinged_at = self._context.stopwatch()
             self._connection.ping(_ping_payload(self._pinged_at))
             self._traffic.pings_sent += 1
-            self._context.fanout.add(self)
+            if self._outbox is None:
+                # To make one for that would be to keep it for nothing.
+                self._write()
+            else:
+                self._context.fanout.add(self._outbox)
 
     def give_up(self) -> None:
         """End the connection to a peer that fell silent; should it still listen, it learns why."""
@@ -587,8 +611,10 @@ class WebSocketSession:
         self._is_ended = True
         if self._backlog is not None:
             self._note_missed(self._backlog)
-        self.out = None
         self._backlog = None
+        if self._outbox is not None:
+            self._outbox.is_clear = False
+            self._outbox.drop()
         if self.is_paused:
             self._context.paused.discard(self)
         self._context.heartbeat.discard(self)

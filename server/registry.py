@@ -1,9 +1,9 @@
 """Registry: the live sessions, by id and by user, and by which name each may speak."""
 
-from collections.abc import Collection
 from typing import Final, final
 
 from .names import check_name
+from .outbox import Outbox
 from .refusal import Refusal
 from .session import Session
 from .tokens import Tokens
@@ -17,11 +17,13 @@ SERVER: Final = "server"
 class Registry:
     """Finds sessions in constant time."""
 
-    __slots__ = ("_by_id", "_by_user", "_origins", "_tokens")
+    __slots__ = ("_by_id", "_by_user", "_origins", "_tokens", "outboxes")
 
     def __init__(self) -> None:
         self._by_id: dict[str, Session] = {}
         self._by_user: dict[str, dict[str, Session]] = {}
+        # Of all sessions, in the order they came.
+        self.outboxes: dict[Outbox, None] = {}
         self._tokens = Tokens()
         # Which session each was before, of those that showed it.
         self._origins: dict[Session, str] = {}
@@ -32,13 +34,17 @@ class Registry:
     def add(self, session: Session) -> None:
         """Take in a session; its user doesn't change while it is here."""
         self._by_id[session.id] = session
+        self.outboxes[session.outbox] = None
         if session.user is not None:
             self._by_user.setdefault(session.user, {})[session.id] = session
 
     def remove(self, session: Session) -> None:
         """Forget a session. Once more does nothing."""
         self._origins.pop(session, None)
-        if self._by_id.pop(session.id, None) is None or session.user is None:
+        if self._by_id.pop(session.id, None) is None:
+            return
+        del self.outboxes[session.outbox]
+        if session.user is None:
             return
         others = self._by_user[session.user]
         del others[session.id]
@@ -52,10 +58,6 @@ class Registry:
     def of_user(self, user: str) -> list[Session]:
         """List the sessions of a user who signed in."""
         return list(self._by_user.get(user, {}).values())
-
-    def all(self) -> Collection[Session]:
-        """View all sessions, in the order they came."""
-        return self._by_id.values()
 
     def token_of(self, session: Session) -> str:
         """Make the token by which the session's client can resume on another connection."""

@@ -5,9 +5,9 @@ from itertools import islice
 from typing import final
 
 from .history import History
+from .outbox import Outbox
 from .overflow import Overflow
 from .presence import Change, Changes, Member, PresenceDiff
-from .session import Session
 
 
 @final
@@ -34,9 +34,9 @@ class Room:
         self.offset = 0
         self.history = History()
         # In the order of joining; a dict for its constant-time removal.
-        self.members: dict[Session, Member] = {}
+        self.members: dict[Outbox, Member] = {}
         # Those of the members who hear of the others.
-        self.listeners: dict[Session, None] = {}
+        self.listeners: dict[Outbox, None] = {}
         # How many sessions each user has here; the nameless ones aren't users.
         self._sessions_of: dict[str, int] = {}
         self._named = 0
@@ -56,26 +56,26 @@ class Room:
         """List the users who have a name, up to `limit`, with the number of their sessions."""
         return list(islice(self._sessions_of.items(), limit))
 
-    def admit(self, session: Session, member: Member) -> None:
+    def admit(self, outbox: Outbox, member: Member) -> None:
         """Take in a member, or change what is told of one."""
-        before = self.members.get(session)
+        before = self.members.get(outbox)
         if before is not None:
             self._uncount(before)
-        self.members[session] = member
+        self.members[outbox] = member
         if member.user is not None:
             self._named += 1
             self._sessions_of[member.user] = self._sessions_of.get(member.user, 0) + 1
         if member.hears_presence:
-            self.listeners[session] = None
+            self.listeners[outbox] = None
         else:
-            self.listeners.pop(session, None)
+            self.listeners.pop(outbox, None)
         self._note(Change.JOINED if before is None else Change.CHANGED, member)
 
-    def dismiss(self, session: Session) -> None:
+    def dismiss(self, outbox: Outbox) -> None:
         """Let a member go."""
-        member = self.members.pop(session)
+        member = self.members.pop(outbox)
         self._uncount(member)
-        self.listeners.pop(session, None)
+        self.listeners.pop(outbox, None)
         self._note(Change.LEFT, member)
 
     def take_diff(self) -> PresenceDiff:

@@ -4,8 +4,9 @@ from collections.abc import Awaitable
 from typing import Protocol
 
 from .identity import Identity
+from .outbox import Outbox
 from .publication import Shared
-from .tick import Item, Message, Tick
+from .tick import Message, Tick
 
 
 class SessionClosed(Exception):
@@ -42,10 +43,9 @@ class Dialect(Protocol):
 
 
 class Session(Protocol):
-    """One client: who it is, its dialect, and the ordered list of what it is to be sent.
+    """One client: who it is, its dialect, and its outbox.
 
-    What arises for it during one turn of the event loop is gathered in `out` and leaves together, when
-    the fan-out calls `deliver()`.
+    What arises for it during one turn of the event loop is gathered there and leaves together.
     """
 
     id: str
@@ -56,13 +56,13 @@ class Session(Protocol):
     identity: Identity | None
     # Seconds from the last answered ping to its pong; None until there was one.
     rtt: float | None
-    # None until something was published to it.
-    out: list[Item] | None
-    # Whether the fan-out has it on its list.
-    is_dirty: bool
+
+    @property
+    def outbox(self) -> Outbox:
+        """What it is to be sent; who is never published to has none until this asks for it."""
 
     def deliver(self, tick: Tick) -> None:
-        """Send what is in `out`, as far as the client takes it."""
+        """Send what is in the outbox, as far as the client takes it."""
 
     def send(self, message: Message) -> None:
         """Send a message, behind all that waits. Raises SessionClosed."""

@@ -24,13 +24,45 @@ class Delivery(Protocol):
 
 
 @final
+class Link:
+    """An item of this turn, behind the one `before` it: whoever is sent the same stands on the same link."""
+
+    __slots__ = ("before", "item")
+
+    def __init__(self, item: Item, before: "Link | None") -> None:
+        self.item = item
+        self.before = before
+
+    def items(self) -> list[Item]:
+        """List all up to this one."""
+        items: list[Item] = []
+        link: Link | None = self
+        while link is not None:
+            items.append(link.item)
+            link = link.before
+        items.reverse()
+        return items
+
+
+@final
 class Tick:
     """A cache that lives for one fan-out. `now` is the event loop's time in seconds.
 
     `max_batch` is less than MAX_BATCH where a transport is to hold less.
     """
 
-    __slots__ = ("_batches", "_encoded", "max_batch", "now")
+    __slots__ = (
+        "_batches",
+        "_count",
+        "_delivery",
+        "_encoded",
+        "_link",
+        "_octets",
+        "bytes_written",
+        "max_batch",
+        "messages_written",
+        "now",
+    )
 
     def __init__(self, now: float, max_batch: int = MAX_BATCH) -> None:
         self.now = now
@@ -38,6 +70,25 @@ class Tick:
         self._encoded: dict[tuple[Shared, Delivery], bytes] = {}
         # Per delivery the items joined last: members of a room come one after the other.
         self._batches: dict[Delivery, tuple[list[Item], bytes, int]] = {}
+        # What was joined last, whole.
+        self._link: Link | None = None
+        self._delivery: Delivery | None = None
+        self._octets = b""
+        self._count = 0
+        # What went straight to transports, counted together when all is written.
+        self.bytes_written = 0
+        self.messages_written = 0
+
+    def whole(self, link: Link, delivery: Delivery) -> tuple[bytes, int]:
+        """Return the octets for all items up to a link, and their number; 0 if they are more than a batch."""
+        if link is not self._link or delivery is not self._delivery:
+            items = link.items()
+            octets, count = self.batch(items, delivery)
+            self._link = link
+            self._delivery = delivery
+            self._octets = octets
+            self._count = count if count == len(items) else 0
+        return self._octets, self._count
 
     def batch(self, items: list[Item], delivery: Delivery) -> tuple[bytes, int]:
         """Return the octets for the first items, and for how many; they must not change after."""

@@ -139,7 +139,7 @@ async def let_it_wait_for_long(clock: Clock, limit: int, size: int) -> str:
     service.hub.publish(None, "a", "text")
     service.context.fanout.flush()
     clock.now += size
-    service.context.fanout.add(session_of(transport))
+    service.context.fanout.add(session_of(transport).outbox)
     service.context.fanout.flush()
     return seen(transport)
 
@@ -149,8 +149,8 @@ async def miss_something_everywhere(clock: Clock, limit: int, size: int) -> str:
     service = serve()
     transport = opened(service)
     transport.pause()
-    session_of(transport).out = [Missed(f"room-{number}", 1) for number in range(size)]
-    service.context.fanout.add(session_of(transport))
+    session_of(transport).outbox.waiting = [Missed(f"room-{number}", 1) for number in range(size)]
+    service.context.fanout.add(session_of(transport).outbox)
     service.context.fanout.flush()
     return seen(transport)
 

@@ -13,6 +13,7 @@ from server.flow import Backlog, Drops
 from server.history import Archive
 from server.hub import Hub
 from server.identity import Identity
+from server.outbox import Outbox, Owner
 from server.overflow import OverflowRules
 from server.presence import Change, PresenceDiff
 from server.publication import Missed, Publication, Replay, Shared
@@ -133,9 +134,8 @@ class Carrier:
         "dialect",
         "id",
         "identity",
-        "is_dirty",
         "is_held",
-        "out",
+        "outbox",
         "room_for",
         "rtt",
         "user",
@@ -156,8 +156,7 @@ class Carrier:
         self.address = "192.0.2.1"
         self.user = user
         self.identity: Identity | None = None
-        self.out: list[Item] | None = None
-        self.is_dirty = False
+        self.outbox = Outbox(self, None, None)
         self.delivery = delivery or FrameDelivery(dialect, None, None)
         self._make_backlog = backlog
         self.backlog: Backlog | None = None
@@ -184,7 +183,7 @@ class Carrier:
     @property
     def waiting(self) -> list[Item]:
         """What is still to be sent."""
-        return self.out or []
+        return self.outbox.items()
 
     @property
     def is_paused(self) -> bool:
@@ -192,25 +191,26 @@ class Carrier:
 
     def deliver(self, tick: Tick) -> None:
         self.delivered_at = tick.now
+        outbox = self.outbox
         if self.backlog is not None and not self.is_paused:
-            self.out = self.backlog.resume(self.waiting, tick.now)
-        while self.out and not self.is_paused:
-            octets, count = tick.batch(self.out, self.delivery)
-            self.out = self.out[count:]
+            outbox.waiting = self.backlog.resume(self.waiting, tick.now)
+        while self.waiting and not self.is_paused:
+            octets, count = tick.batch(self.waiting, self.delivery)
+            outbox.waiting = self.waiting[count:]
             self._write(octets)
-        if not self.out:
+        if not self.waiting:
             self.backlog = None
             return
         if self.backlog is None:
             self.backlog = self._make_backlog()
-        if not self.backlog.admit(self.out, tick.now):
+        if not self.backlog.admit(self.waiting, tick.now):
             self.kick(1013, "too slow")
 
     def send(self, message: Message) -> None:
         if self.close_code is not None:
             raise SessionClosed(self.close_code)
-        if self.out or self.is_paused:
-            self.out = [*self.waiting, message]
+        if self.is_paused or not self.outbox.is_empty:
+            self.outbox.append(message)
         else:
             self._write(self.delivery.encode(message))
 
@@ -221,7 +221,7 @@ class Carrier:
         if self.close_code is not None:
             return
         self.close_code = code
-        self.out = None
+        self.outbox.drop()
         self.dialect.disconnected(self, code)
 
     def drained(self) -> None:
@@ -278,7 +278,7 @@ class Stage:
     def resume(self, carrier: Carrier) -> None:
         """Give a session room again, as a transport does."""
         carrier.room_for = math.inf
-        self.fanout.add(carrier)
+        self.fanout.add(carrier.outbox)
 
     def room(self, name: str) -> Room:
         """Find a room that is there."""
@@ -306,6 +306,11 @@ class Stage:
         self.scheduled.clear()
         for callback in callbacks:
             callback()
+
+
+def owners(outboxes: Iterable[Outbox]) -> list[Owner]:
+    """The sessions whose outboxes they are."""
+    return [outbox.owner for outbox in outboxes]
 
 
 def refusal_of(request: Callable[[], object]) -> str:

@@ -12,7 +12,7 @@ from server.hub import Hub
 from server.publication import Shared
 from server.session import Session
 from server.tick import Item, Message
-from tests.stage import Carrier, Stage
+from tests.stage import Carrier, Stage, owners
 
 
 @final
@@ -50,7 +50,7 @@ class Farewell:
 
     def disconnected(self, session: Session, code: int) -> None:
         self.hub.exit(session)
-        self.fanout.send(f"{session.id} left", self.hub.registry.all())
+        self.fanout.send(f"{session.id} left", self.hub.registry.outboxes)
 
 
 def test_nothing_is_scheduled_while_nobody_has_anything_to_send() -> None:
@@ -63,10 +63,10 @@ def test_nothing_is_scheduled_while_nobody_has_anything_to_send() -> None:
 def test_one_flush_is_scheduled_a_turn_however_much_is_sent() -> None:
     stage = Stage()
     first, second = stage.connect("a"), stage.connect("b")
-    stage.fanout.send("1", [first, second])
-    stage.fanout.send("2", [first])
-    stage.fanout.add(second)
-    stage.fanout.add(second)
+    stage.fanout.send("1", [first.outbox, second.outbox])
+    stage.fanout.send("2", [first.outbox])
+    stage.fanout.add(second.outbox)
+    stage.fanout.add(second.outbox)
     assert 1 == len(stage.scheduled)
     assert ([], []) == (first.writes, second.writes)
     stage.end_turn()
@@ -79,17 +79,17 @@ def test_next_turn_has_its_own_flush() -> None:
     stage = Stage()
     carrier = stage.connect("a")
     for message in ("1", "2"):
-        stage.fanout.send(message, [carrier])
-        assert carrier.is_dirty
+        stage.fanout.send(message, [carrier.outbox])
+        assert carrier.outbox.is_dirty
         stage.end_turn()
-        assert not carrier.is_dirty
+        assert not carrier.outbox.is_dirty
     assert ["1", "2"] == carrier.heard
 
 
 def test_a_session_may_be_flushed_with_nothing_to_send() -> None:
     stage = Stage()
     carrier = stage.connect("a")
-    stage.fanout.add(carrier)
+    stage.fanout.add(carrier.outbox)
     stage.end_turn()
     assert [] == carrier.writes
 
@@ -97,7 +97,7 @@ def test_a_session_may_be_flushed_with_nothing_to_send() -> None:
 def test_sessions_are_told_the_time_of_the_flush() -> None:
     stage = Stage()
     carriers = [stage.connect(id) for id in "ab"]
-    stage.fanout.send("hello", carriers)
+    stage.fanout.send("hello", [carrier.outbox for carrier in carriers])
     stage.now = 123.5
     stage.end_turn()
     assert [123.5, 123.5] == [carrier.delivered_at for carrier in carriers]
@@ -114,7 +114,7 @@ def test_what_a_flush_causes_leaves_with_the_next_one_at_the_latest() -> None:
     farewells[0].fanout = stage.fanout
     first, last = stage.connect("a"), stage.connect("z")
     faulty = stage.connect("b", delivery=Failing())
-    stage.fanout.send("hello", [first, faulty, last])
+    stage.fanout.send("hello", [first.outbox, faulty.outbox, last.outbox])
     stage.end_turn()
     assert 1011 == faulty.close_code
     assert 1 == len(stage.scheduled)
@@ -126,12 +126,12 @@ def test_what_a_flush_causes_leaves_with_the_next_one_at_the_latest() -> None:
 def test_fault_of_one_session_ends_it_and_is_not_its_neighbours(caplog: pytest.LogCaptureFixture) -> None:
     stage = Stage()
     first, faulty, last = stage.connect("a"), stage.connect("b", delivery=Failing()), stage.connect("c")
-    stage.fanout.send("secret", [first, faulty, last])
+    stage.fanout.send("secret", [first.outbox, faulty.outbox, last.outbox])
     with caplog.at_level(logging.ERROR, "server.fanout"):
         stage.end_turn()
     assert (["secret"], [], ["secret"]) == (first.heard, faulty.heard, last.heard)
     assert (None, 1011, None) == (first.close_code, faulty.close_code, last.close_code)
-    assert [first, last] == list(stage.hub.registry.all())
+    assert [first, last] == owners(stage.hub.registry.outboxes)
     assert ["session b failed"] == [record.getMessage() for record in caplog.records]
     assert "secret" not in caplog.text
 
@@ -141,11 +141,11 @@ def test_a_paused_session_keeps_its_place_and_costs_the_others_nothing() -> None
     slow, quick = stage.connect("a"), stage.connect("b")
     slow.room_for = 0
     for message in ("1", "2", "3"):
-        stage.fanout.send(message, [slow, quick])
+        stage.fanout.send(message, [slow.outbox, quick.outbox])
         stage.end_turn()
     assert ([], ["1", "2", "3"]) == (slow.heard, quick.heard)
     stage.resume(slow)
-    stage.fanout.send("4", [slow, quick])
+    stage.fanout.send("4", [slow.outbox, quick.outbox])
     stage.end_turn()
     assert ["1", "2", "3", "4"] == slow.heard == quick.heard
     assert 1 == len(slow.writes)
@@ -155,9 +155,9 @@ def test_who_was_flushed_is_not_kept() -> None:
     stage = Stage()
     carrier = Carrier("a", stage.dialect)
     kept = weakref.ref(carrier)
-    stage.fanout.send("hello", [carrier])
+    stage.fanout.send("hello", [carrier.outbox])
     stage.end_turn()
-    del carrier
+    del carrier.outbox, carrier
     assert kept() is None
 
 
@@ -165,7 +165,7 @@ def test_sessions_of_two_deliveries_each_get_their_own() -> None:
     stage = Stage()
     first = stage.connect("a")
     second = stage.connect("b", delivery=FrameDelivery(stage.dialect, None, None))
-    stage.fanout.send("hello", [first, second])
+    stage.fanout.send("hello", [first.outbox, second.outbox])
     stage.end_turn()
     assert first.writes == second.writes
     assert first.writes[0] is not second.writes[0]

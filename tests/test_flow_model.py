@@ -117,7 +117,7 @@ class SlowReader(RuleBasedStateMachine):
 
     @rule()
     def end_turn(self) -> None:
-        is_looked_at = self.reader.is_dirty
+        is_looked_at = self.reader.outbox.is_dirty
         self.stage.end_turn()
         self.hear()
         position = self.position("cut")

@@ -39,6 +39,7 @@ HUB = (
     "identity",
     "memberships",
     "names",
+    "outbox",
     "overflow",
     "patterns",
     "presence",

@@ -42,10 +42,10 @@ async def stall(running: Running, *, room: str = "a", count: int = 100) -> RawCl
     (session,) = (session for session in running.sessions() if session not in before)
     while not session.is_paused:
         running.service.hub.publish(None, room, "x" * 1000)
-        await eventually(False, lambda: session.is_dirty)
+        await eventually(False, lambda: session.outbox.is_dirty)
     for _ in range(count):
         running.service.hub.publish(None, room, "x" * 1000)
-    await eventually(False, lambda: session.is_dirty)
+    await eventually(False, lambda: session.outbox.is_dirty)
     return client
 
 
@@ -84,7 +84,7 @@ async def test_client_that_reads_again_has_a_history(service: Serve, token_file:
         (session,) = running.sessions()
         missed = (await ask(running, f"/{session.id}"))["queue"]["missed"]
         assert missed > 0
-        while session.out or session.is_paused:
+        while session.waiting() or session.is_paused:
             await client.frame()
         events = [event["event"] for event in (await ask(running, f"/{session.id}"))["events"]]
         assert "resumed: the transport takes more" in events

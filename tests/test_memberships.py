@@ -272,7 +272,7 @@ def test_who_goes_within_the_interval_is_gone_for_those_who_saw_it_meanwhile() -
     memberships.join(hearer, "a", hears_presence=True)
     memberships.join(passer_by, "a")
     memberships.join(onlooker, "a", hears_presence=True)
-    assert passer_by in stage.room("a").members
+    assert passer_by.outbox in stage.room("a").members
     stage.hub.exit(passer_by)
     assert [{Change.JOINED: ["a", "c"], Change.LEFT: ["b"]}] == diffs(stage, onlooker)
 

@@ -117,7 +117,7 @@ async def stall(running: Running) -> None:
     (session,) = running.sessions()
     while not session.is_paused:
         running.service.hub.publish(None, "a", "x" * 1000)
-        await eventually(False, lambda: session.is_dirty)
+        await eventually(False, lambda: session.outbox.is_dirty)
 
 
 async def test_answer_is_in_the_format_that_was_asked_for(service: Serve) -> None:

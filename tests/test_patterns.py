@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from server.names import is_pattern, matches
 from server.patterns import MAX_PATTERNS, Patterns, _Node
-from tests.stage import Stage, refusal_of
+from tests.stage import Stage, owners, refusal_of
 
 WORD = st.sampled_from(["a", "b", "*"])
 PATTERNS = st.lists(
@@ -23,23 +23,23 @@ def test_hearers_are_those_whose_patterns_match_each_once_and_members_first(
     names: list[str], room: str, data: st.DataObject
 ) -> None:
     stage, patterns = Stage(), Patterns()
-    member = stage.connect("member")
-    joined = {name: stage.connect(name) for name in names}
+    member = stage.connect("member").outbox
+    joined = {name: stage.connect(name).outbox for name in names}
     for name, session in joined.items():
         patterns.join(name, session)
         # One that hears by two patterns, and one that is a member too.
         patterns.join(name, member)
-    expected = {session.id for name, session in joined.items() if matches(name, room)}
+    expected = {session.owner.id for name, session in joined.items() if matches(name, room)}
     hearers = list(patterns.hearers(room, [member]))
     assert member is hearers[0]
-    assert expected == {session.id for session in hearers[1:]}
+    assert expected == {session.id for session in owners(hearers[1:])}
     assert len(hearers) == len(set(hearers))
     gone = data.draw(st.lists(st.sampled_from(names), unique=True)) if names else []
     for name in gone:
         pattern = patterns.join(name, member)
         patterns.leave(pattern, joined[name])
         patterns.leave(pattern, member)
-    assert expected - set(gone) == {session.id for session in patterns.hearers(room, [])} - {"member"}
+    assert expected - set(gone) == {session.id for session in owners(patterns.hearers(room, []))} - {"member"}
     for name in set(names) - set(gone):
         pattern = patterns.join(name, member)
         patterns.leave(pattern, joined[name])
@@ -49,7 +49,7 @@ def test_hearers_are_those_whose_patterns_match_each_once_and_members_first(
 
 def test_pattern_lives_while_somebody_listens() -> None:
     stage, patterns = Stage(), Patterns()
-    first, second = stage.connect("a"), stage.connect("b")
+    first, second = stage.connect("a").outbox, stage.connect("b").outbox
     pattern = patterns.join("a.*", first)
     assert pattern is patterns.join("a.*", second)
     patterns.leave(pattern, first)
@@ -60,11 +60,11 @@ def test_pattern_lives_while_somebody_listens() -> None:
 
 def test_there_are_so_many_patterns() -> None:
     stage, patterns = Stage(), Patterns()
-    session = stage.connect("a")
+    session = stage.connect("a").outbox
     for number in range(MAX_PATTERNS):
         patterns.join(f"{number}.*", session)
     assert "too_many_rooms" == refusal_of(lambda: patterns.join("more.*", session))
-    pattern = patterns.join("0.*", stage.connect("b"))
+    pattern = patterns.join("0.*", stage.connect("b").outbox)
     for member in list(pattern.members):
         patterns.leave(pattern, member)
     patterns.join("more.*", session)
@@ -73,7 +73,7 @@ def test_there_are_so_many_patterns() -> None:
 def test_room_is_looked_up_in_time_that_the_patterns_bound() -> None:
     # Every pattern of a's and stars matches, so every way through the tree is gone.
     stage, patterns = Stage(), Patterns()
-    session = stage.connect("a")
+    session = stage.connect("a").outbox
     for number in range(512):
         patterns.join(".".join("a*"[number >> bit & 1] for bit in range(9)) + ".>", session)
     assert 512 == len(patterns._matching(".".join("a" * 64)))

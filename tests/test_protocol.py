@@ -266,7 +266,7 @@ async def test_no_more_is_written_at_a_time_than_the_transport_is_to_hold(fields
     transport.resume()
     transport.is_full_after_a_write = True
     await asyncio.sleep(0)
-    heard = 100 - len(session.out or ())
+    heard = 100 - len(session.waiting())
     assert 5 < heard == len(transport.frames()) < 20
 
 
@@ -316,7 +316,7 @@ async def test_echo_pauses_for_a_slow_reader_and_goes_on_in_order(service: Serve
         assert not sending.done()
         # The mark, the replies to one read, and what one read holds.
         assert transport.get_write_buffer_size() <= 8192 + (256 << 10)
-        assert len(session.out or ()) <= 1
+        assert len(session.waiting()) <= 1
         for message in messages:
             assert said(message) == await client.frame()
         await sending
@@ -578,7 +578,7 @@ async def test_text_that_is_no_unicode_is_refused_to_the_sender_at_once() -> Non
 
 async def test_session_has_nothing_to_send_at_first_and_no_dict_of_its_own() -> None:
     _, session = await stage()
-    assert (None, False, False) == (session.out, session.is_dirty, hasattr(session, "__dict__"))
+    assert (None, False) == (session._outbox, hasattr(session, "__dict__"))
 
 
 async def test_session_that_is_over_is_freed_without_the_garbage_collector(service: Serve) -> None:

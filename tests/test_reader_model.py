@@ -143,7 +143,7 @@ class Reader:
 
     @property
     def waiting(self) -> list[Publication]:
-        return [item for item in self.session.out or () if isinstance(item, Publication)]
+        return [item for item in self.session.waiting() if isinstance(item, Publication)]
 
 
 class ReaderMachine(RuleBasedStateMachine):
@@ -230,7 +230,7 @@ class ReaderMachine(RuleBasedStateMachine):
         is_over = any(self.is_over(reader.waiting) for reader in self.readers)
         too_slow = [self.is_over(undroppable(reader.waiting)) for reader in self.readers]
         was_paused = [reader.session.is_paused for reader in self.readers]
-        was_dirty = [reader.session.is_dirty for reader in self.readers]
+        was_dirty = [reader.session.outbox.is_dirty for reader in self.readers]
         self.loop.turn()
         self.everybody_reads()
         assert is_over or before == (drops.oldest, drops.newest)
@@ -245,7 +245,7 @@ class ReaderMachine(RuleBasedStateMachine):
                 assert 1013 == reader.close_code
                 reader.come_back()
             elif not reader.session.is_paused:
-                assert not reader.session.out
+                assert not reader.session.waiting()
                 self.knows_everything(reader)
 
     @invariant()

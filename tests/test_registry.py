@@ -6,7 +6,7 @@ import weakref
 import pytest
 
 from server.registry import Registry
-from tests.stage import Carrier, LineDialect, Stage, refusal_of
+from tests.stage import Carrier, LineDialect, Stage, owners, refusal_of
 
 DIALECT = LineDialect(Stage().hub)
 
@@ -14,7 +14,7 @@ DIALECT = LineDialect(Stage().hub)
 def test_nobody_is_here_at_first() -> None:
     registry = Registry()
     assert 0 == len(registry)
-    assert [] == list(registry.all()) == registry.of_user("alice")
+    assert [] == owners(registry.outboxes) == registry.of_user("alice")
     assert registry.get("a") is None
 
 
@@ -24,7 +24,7 @@ def test_sessions_are_found_by_id_in_the_order_they_came() -> None:
     for carrier in carriers:
         registry.add(carrier)
     assert 3 == len(registry)
-    assert carriers == list(registry.all()) == [registry.get(id) for id in "cab"]
+    assert carriers == owners(registry.outboxes) == [registry.get(id) for id in "cab"]
 
 
 def test_a_user_has_all_sessions_that_signed_in_by_that_name() -> None:
@@ -62,7 +62,7 @@ def test_to_remove_once_more_or_who_never_came_does_nothing() -> None:
     for _ in range(2):
         registry.remove(first)
         registry.remove(stranger)
-        assert [second] == list(registry.all()) == registry.of_user("alice")
+        assert [second] == owners(registry.outboxes) == registry.of_user("alice")
 
 
 @pytest.mark.parametrize(
@@ -119,7 +119,7 @@ def test_who_left_is_not_kept() -> None:
         kept = weakref.ref(carrier)
         registry.add(carrier)
         registry.remove(carrier)
-        del carrier
+        del carrier.outbox, carrier
         assert kept() is None
 
 

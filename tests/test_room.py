@@ -22,9 +22,9 @@ def test_no_two_lives_of_a_room_share_an_epoch() -> None:
 def test_members_stand_in_the_order_of_joining() -> None:
     stage, room = Stage(), Room("general", DISCONNECT)
     assert [] == list(room.members)
-    first, second, third = (stage.connect(id) for id in "abc")
+    first, second, third = (stage.connect(id).outbox for id in "abc")
     for member in (second, third, first):
-        room.admit(member, Member(member.id))
+        room.admit(member, Member(member.owner.id))
     room.dismiss(third)
     assert [second, first] == list(room.members)
 
@@ -33,19 +33,19 @@ def test_users_are_counted_once_and_the_nameless_each() -> None:
     stage, room = Stage(), Room("general", DISCONNECT)
     sessions = [stage.connect(id) for id in "abcd"]
     for session, user in zip(sessions, ["alice", "alice", None, None], strict=True):
-        room.admit(session, Member(session.id, user))
+        room.admit(session.outbox, Member(session.id, user))
     assert (4, 3, [("alice", 2)]) == (len(room.members), room.users, room.users_here(10))
-    room.admit(sessions[2], Member("c", "carol"))
+    room.admit(sessions[2].outbox, Member("c", "carol"))
     assert (4, 3, [("alice", 2)]) == (len(room.members), room.users, room.users_here(1))
     for session, users in zip(sessions, [3, 2, 1, 0], strict=True):
-        room.dismiss(session)
+        room.dismiss(session.outbox)
         assert users == room.users
     assert [] == room.users_here(10)
 
 
 def test_changes_are_noted_while_somebody_hears_of_them() -> None:
     stage, room = Stage(), Room("general", DISCONNECT)
-    first, second, hearer = (stage.connect(id) for id in "abc")
+    first, second, hearer = (stage.connect(id).outbox for id in "abc")
     room.admit(first, Member("a"))
     member = Member("c", hears_presence=True)
     room.admit(hearer, member)

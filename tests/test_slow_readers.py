@@ -186,8 +186,8 @@ async def test_however_fast_a_feed_is_no_more_waits_than_one_value_of_each_key(s
             # A hundredth of it is read.
             for _ in range(keys // 100):
                 await reader.hear()
-        await eventually((True, False), lambda: (session.is_paused, session.is_dirty))
-        waiting = [item.key for item in session.out or () if isinstance(item, Publication)]
+        await eventually((True, False), lambda: (session.is_paused, session.outbox.is_dirty))
+        waiting = [item.key for item in session.waiting() if isinstance(item, Publication)]
         assert len(waiting) == len(set(waiting)) <= keys
         await reader.client.send(frame(PING))
         await eventually(b"", lambda: session._owed_pong)

@@ -5,7 +5,7 @@ import pytest
 from server.dialects.echo import EchoDialect
 from server.session import SessionClosed
 from server.tick import Message
-from tests.stage import Carrier, Stage
+from tests.stage import Carrier, Stage, owners
 from tests.test_publication import publication
 
 
@@ -42,7 +42,7 @@ def test_sessions_stand_apart_from_each_other_and_from_the_hub() -> None:
     stage.hub.broadcast(listener, "everybody")
     stage.end_turn()
     assert (["hello"], [], []) == (first.heard, second.heard, listener.heard)
-    assert [listener] == list(stage.hub.registry.all())
+    assert [listener] == owners(stage.hub.registry.outboxes)
 
 
 def test_what_waits_for_a_paused_session_keeps_its_order() -> None:

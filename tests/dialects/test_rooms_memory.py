@@ -266,7 +266,7 @@ def test_pattern_is_joined_as_a_room_is_and_tells_the_room_of_each_message() -> 
 
 def test_who_missed_something_is_told_how_much() -> None:
     house = House()
-    house.stage.fanout.send(Missed("a", 3), [house.bob.carrier])
+    house.stage.fanout.send(Missed("a", 3), [house.bob.carrier.outbox])
     house.stage.end_turn()
     assert [{"type": "missed", "room": "a", "count": 3}] == house.bob.hears()
 
@@ -275,7 +275,7 @@ def test_dialect_has_no_words_for_what_it_does_not_know() -> None:
     from server.publication import Shared
 
     house = House()
-    house.stage.fanout.send(Shared(), [house.bob.carrier])
+    house.stage.fanout.send(Shared(), [house.bob.carrier.outbox])
     house.stage.end_turn()
     assert [] == house.bob.hears()
 

@@ -60,7 +60,7 @@ async def publish_until_paused(running: Running) -> None:
     (session,) = running.sessions()
     while not session.is_paused:
         running.service.hub.publish(None, "a", "x" * 1000)
-        await eventually(False, lambda: session.is_dirty)
+        await eventually(False, lambda: session.outbox.is_dirty)
 
 
 def why(running: Running) -> str:

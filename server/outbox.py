@@ -1,0 +1,93 @@
+"""Outbox: what one session is to be sent, in order: what waits already, and what this turn brought."""
+
+from typing import Protocol, final
+
+from .tick import Delivery, Item, Link, Tick
+
+
+class Transport(Protocol):
+    """Where octets go straight to the client."""
+
+    def write(self, data: bytes) -> None:
+        """Send them, behind those before."""
+
+
+class Owner(Protocol):
+    """The session whose outbox it is, as the fan-out sees it."""
+
+    id: str
+
+    def deliver(self, tick: Tick) -> None:
+        """Send what is in the outbox, as far as the client takes it."""
+
+    def kick(self, code: int, reason: str) -> None:
+        """Close at once: what waits and what still comes is dropped."""
+
+
+@final
+class Outbox:
+    """What the fan-out, rooms and patterns hold of a session.
+
+    `delivery` is None when what is sent is encoded for this session alone.
+    """
+
+    __slots__ = ("delivery", "is_clear", "is_dirty", "last", "owner", "transport", "waiting")
+
+    def __init__(self, owner: Owner, transport: Transport | None, delivery: Delivery | None) -> None:
+        # The last of what this turn brought.
+        self.last: Link | None = None
+        self.transport = transport
+        self.delivery = delivery
+        self.owner = owner
+        # What earlier turns brought.
+        self.waiting: list[Item] | None = None
+        # Whether the fan-out has it on its list.
+        self.is_dirty = False
+        # Whether the transport can be given what this turn brought, and nothing else is to be done: nothing
+        # waits, neither items nor replies nor a Close, and the transport takes more.
+        self.is_clear = False
+
+    @property
+    def is_empty(self) -> bool:
+        """Tell whether there is nothing in it."""
+        return self.last is None and not self.waiting
+
+    def append(self, item: Item) -> None:
+        """Put an item at the end, for this session alone; who has it flushed is the caller."""
+        self.last = Link(item, self.last)
+
+    def items(self) -> list[Item]:
+        """List all that is in it."""
+        self.gather()
+        return self.waiting or []
+
+    def gather(self) -> None:
+        """Let what this turn brought wait behind the rest."""
+        if self.last is None:
+            return
+        self.is_clear = False
+        fresh = self.last.items()
+        self.last = None
+        if self.waiting is None:
+            self.waiting = fresh
+        else:
+            self.waiting += fresh
+
+    def drop(self) -> None:
+        """Forget what is in it."""
+        self.last = None
+        self.waiting = None
+
+    def write(self, tick: Tick) -> bool:
+        """Write what this turn brought, if that is all there is to do, and tell whether it was."""
+        last = self.last
+        if not self.is_clear or last is None or self.delivery is None or self.transport is None:
+            return False
+        octets, count = tick.whole(last, self.delivery)
+        if not count:
+            return False
+        self.last = None
+        tick.bytes_written += len(octets)
+        tick.messages_written += count
+        self.transport.write(octets)
+        return True
