@@ -41,6 +41,7 @@ COMPILED = [
     "server/forwarded.py",
     "server/budget.py",
     "server/linger.py",
+    "server/writing.py",
     "server/protocol.py",
     "server/fanout.py",
     "server/dialects/echo.py",

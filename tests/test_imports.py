@@ -129,7 +129,7 @@ def test_hub_knows_neither_dialects_nor_carriers(module: str) -> None:
 
 @of_server
 def test_dialects_and_carriers_do_not_know_the_service_above_them(module: str) -> None:
-    above = {"server.__main__", "server.http", "server.protocol", "server.service"}
+    above = {"server.__main__", "server.http", "server.protocol", "server.service", "server.writing"}
     if within(module, *CLIENTS):
         assert set() == IMPORTS[module] & above
 

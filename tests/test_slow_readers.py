@@ -94,7 +94,7 @@ async def publish(running: Running) -> None:
 async def test_disconnected_reader_is_closed_with_1013_and_recovers_the_rest(
     service: Serve, caplog: pytest.LogCaptureFixture
 ) -> None:
-    caplog.set_level(logging.INFO, "server.protocol")
+    caplog.set_level(logging.INFO, "server.writing")
     async with service(**SETTINGS) as running:
         reader = Reader()
         await reader.join(running)
