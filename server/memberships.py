@@ -32,7 +32,7 @@ class Position:
 
 
 @final
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Joined:
     """What a session finds in a room. If `recovered`, then `missed` is all that it missed.
 

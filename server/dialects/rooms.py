@@ -7,9 +7,10 @@ the same `ref`. The client is sent objects with a `type`. `docs/rooms.md` has th
 import base64
 import math
 import time
+from collections.abc import Callable
 from functools import partial
 from itertools import islice
-from typing import Final, TypeVar, final
+from typing import Any, Final, TypeVar, final
 
 import msgspec
 from msgspec import UNSET, Raw, UnsetType
@@ -88,7 +89,7 @@ class RoomsDialect:
     def perform(self, session: Session, action: schema.Action) -> None:
         """Do what is asked for, and answer it."""
         try:
-            self._perform(session, action)
+            _PERFORMED[type(action)](self, session, action)
         except AlreadyPublished as again:
             place = again.place
             offset = place.offset if place.room else UNSET
@@ -132,34 +133,6 @@ class RoomsDialect:
         self._hub.exit(session)
         if self._refreshing is not None:
             self._refreshing.end(session)
-
-    def _perform(self, session: Session, action: schema.Action) -> None:
-        match action:
-            case schema.SendMessage():
-                self._publish(session, action)
-            case schema.Broadcast():
-                self._broadcast(session, action)
-            case schema.Direct():
-                self._direct(session, action)
-            case schema.Join():
-                self._join(session, action)
-            case schema.Leave():
-                self._memberships.leave(session, action.room)
-                self.answer(session, schema.Left(room=action.room), action.ref)
-            case schema.State():
-                self._memberships.set_state(session, action.room, _state(action.state))
-                self.acknowledge(session, action, schema.Ack(room=action.room))
-            case schema.Presence():
-                self._tell_members(session, action)
-            case schema.History():
-                self._tell_history(session, action)
-            case schema.Resume():
-                self._hub.registry.resume(session, action.token)
-                self.answer(session, schema.Resumed(), action.ref)
-            case schema.Refresh():
-                self._refresh(session, action)
-            case schema.Ping():
-                self.answer(session, schema.Pong(), action.ref)
 
     def _publish(self, session: Session, action: schema.SendMessage) -> None:
         sent = self._hub.publish(
@@ -214,6 +187,14 @@ class RoomsDialect:
         self.answer(session, answer, action.ref)
         self._hub.replay(session, joined.missed)
 
+    def _leave(self, session: Session, action: schema.Leave) -> None:
+        self._memberships.leave(session, action.room)
+        self.answer(session, schema.Left(room=action.room), action.ref)
+
+    def _set_state(self, session: Session, action: schema.State) -> None:
+        self._memberships.set_state(session, action.room, _state(action.state))
+        self.acknowledge(session, action, schema.Ack(room=action.room))
+
     def _tell_members(self, session: Session, action: schema.Presence) -> None:
         room = self._memberships.room_of(session, action.room)
         if action.by_user:
@@ -231,6 +212,13 @@ class RoomsDialect:
         messages = [_published(replay.publication) for replay in replays]
         answer = schema.Messages(room=room.name, epoch=room.epoch, offset=room.offset, messages=messages)
         self.answer(session, answer, action.ref)
+
+    def _resume(self, session: Session, action: schema.Resume) -> None:
+        self._hub.registry.resume(session, action.token)
+        self.answer(session, schema.Resumed(), action.ref)
+
+    def _answer_ping(self, session: Session, action: schema.Ping) -> None:
+        self.answer(session, schema.Pong(), action.ref)
 
     def _refresh(self, session: Session, action: schema.Refresh) -> None:
         def answer(left: list[str]) -> None:
@@ -258,6 +246,22 @@ class RoomsDialect:
         """Tell a client what concerns it alone."""
         answer.ref = ref
         session.send(self._encoder.encode(answer).decode())
+
+
+# How each action is performed, by what it was decoded to.
+_PERFORMED: Final[dict[type[schema.Action], Callable[[RoomsDialect, Session, Any], None]]] = {
+    schema.SendMessage: RoomsDialect._publish,
+    schema.Broadcast: RoomsDialect._broadcast,
+    schema.Direct: RoomsDialect._direct,
+    schema.Join: RoomsDialect._join,
+    schema.Leave: RoomsDialect._leave,
+    schema.State: RoomsDialect._set_state,
+    schema.Presence: RoomsDialect._tell_members,
+    schema.History: RoomsDialect._tell_history,
+    schema.Resume: RoomsDialect._resume,
+    schema.Refresh: RoomsDialect._refresh,
+    schema.Ping: RoomsDialect._answer_ping,
+}
 
 
 def _expires_in(identity: Identity) -> float | UnsetType:
