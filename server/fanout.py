@@ -5,7 +5,7 @@ publications they bring, a member gets them in one write.
 """
 
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection
 from time import perf_counter
 from typing import final
 
@@ -24,7 +24,18 @@ class Fanout:
     `max_batch` is how many octets a session writes before it asks whether the transport takes more.
     """
 
-    __slots__ = ("_clock", "_dirty", "_is_scheduled", "_max_batch", "_schedule", "_traffic", "flushes")
+    __slots__ = (
+        "_clock",
+        "_count",
+        "_dirty",
+        "_is_scheduled",
+        "_link",
+        "_max_batch",
+        "_receivers",
+        "_schedule",
+        "_traffic",
+        "flushes",
+    )
 
     def __init__(
         self,
@@ -39,6 +50,10 @@ class Fanout:
         self._traffic = traffic or Traffic()
         self._dirty: list[Outbox] = []
         self._is_scheduled = False
+        # Who was sent something last, how many they were, and on which link: if it is one for all.
+        self._receivers: Collection[Outbox] | None = None
+        self._count = 0
+        self._link: Link | None = None
         # Seconds that each flush to more than one session took.
         self.flushes = Histogram(BRIEF)
 
@@ -50,8 +65,15 @@ class Fanout:
             self._dirty.append(outbox)
             self._schedule_once()
 
-    def send(self, item: Item, outboxes: Iterable[Outbox]) -> None:
+    def send(self, item: Item, outboxes: Collection[Outbox]) -> None:
         """Put an item at the end of each outbox; those that held the same hold the same again."""
+        last = self._link
+        # Whoever leaves closes the link: as many as before are those of before.
+        if last is not None and last.is_open and outboxes is self._receivers and len(outboxes) == self._count:
+            last.append(item)
+            return
+        if not outboxes:
+            return
         dirty = self._dirty
         before: Link | None = None
         link = Link(item, None)
@@ -65,6 +87,9 @@ class Fanout:
             if not outbox.is_dirty:
                 outbox.is_dirty = True
                 dirty.append(outbox)
+        self._receivers = outboxes if len(links) == 1 else None
+        self._count = len(outboxes)
+        self._link = link
         self._schedule_once()
 
     def flush(self) -> None:
@@ -87,6 +112,7 @@ class Fanout:
                 owner.kick(1011, "internal error")
         self._traffic.bytes_sent += tick.bytes_written
         self._traffic.messages_sent += tick.messages_written
+        self._receivers = self._link = None
         if begun is not None:
             self.flushes.observe(perf_counter() - begun)
 

@@ -58,8 +58,8 @@ class Outbox:
 
     def items(self) -> list[Item]:
         """List all that is in it."""
-        self.gather()
-        return self.waiting or []
+        fresh = [] if self.last is None else self.last.items()
+        return [*self.waiting, *fresh] if self.waiting else fresh
 
     def gather(self) -> None:
         """Let what this turn brought wait behind the rest."""
@@ -67,14 +67,21 @@ class Outbox:
             return
         self.is_clear = False
         fresh = self.last.items()
+        self.part()
         self.last = None
         if self.waiting is None:
             self.waiting = fresh
         else:
             self.waiting += fresh
 
+    def part(self) -> None:
+        """Stand no longer with those for whom more may come."""
+        if self.last is not None:
+            self.last.is_open = False
+
     def drop(self) -> None:
         """Forget what is in it."""
+        self.part()
         self.last = None
         self.waiting = None
 

@@ -44,6 +44,7 @@ class Registry:
         if self._by_id.pop(session.id, None) is None:
             return
         del self.outboxes[session.outbox]
+        session.outbox.part()
         if session.user is None:
             return
         others = self._by_user[session.user]

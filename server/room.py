@@ -69,6 +69,7 @@ class Room:
             self.listeners[outbox] = None
         else:
             self.listeners.pop(outbox, None)
+            outbox.part()
         self._note(Change.JOINED if before is None else Change.CHANGED, member)
 
     def dismiss(self, outbox: Outbox) -> None:
@@ -76,6 +77,7 @@ class Room:
         member = self.members.pop(outbox)
         self._uncount(member)
         self.listeners.pop(outbox, None)
+        outbox.part()
         self._note(Change.LEFT, member)
 
     def take_diff(self) -> PresenceDiff:

@@ -25,23 +25,33 @@ class Delivery(Protocol):
 
 @final
 class Link:
-    """An item of this turn, behind the one `before` it: whoever is sent the same stands on the same link."""
+    """Items of this turn, behind those of the link `before`: who is sent the same stands on the same link.
 
-    __slots__ = ("before", "item")
+    While it is open more may come, for all who stand there: until somebody goes on from it, or no longer
+    belongs to those for whom more comes.
+    """
+
+    __slots__ = ("_items", "before", "is_open")
 
     def __init__(self, item: Item, before: "Link | None") -> None:
-        self.item = item
+        self._items = [item]
         self.before = before
+        self.is_open = True
+        if before is not None:
+            before.is_open = False
+
+    def append(self, item: Item) -> None:
+        """Put an item behind the others, for all who stand here."""
+        self._items.append(item)
 
     def items(self) -> list[Item]:
-        """List all up to this one."""
-        items: list[Item] = []
-        link: Link | None = self
-        while link is not None:
-            items.append(link.item)
-            link = link.before
-        items.reverse()
-        return items
+        """List all up to the last of this one."""
+        if self.before is None:
+            return self._items[:]
+        links = [self]
+        while (before := links[-1].before) is not None:
+            links.append(before)
+        return [item for link in reversed(links) for item in link._items]
 
 
 @final
@@ -82,6 +92,7 @@ class Tick:
     def whole(self, link: Link, delivery: Delivery) -> tuple[bytes, int]:
         """Return the octets for all items up to a link, and their number; 0 if they are more than a batch."""
         if link is not self._link or delivery is not self._delivery:
+            link.is_open = False
             items = link.items()
             octets, count = self.batch(items, delivery)
             self._link = link

@@ -290,8 +290,12 @@ class WritingHalf:
 
     def drop_waiting(self) -> None:
         """Drop of these what may be dropped."""
-        if self._backlog is not None:
-            self._backlog.drop(self.waiting())
+        outbox = self._outbox
+        if self._backlog is None or outbox is None:
+            return
+        outbox.gather()
+        if outbox.waiting is not None:
+            self._backlog.drop(outbox.waiting)
 
     @property
     def waiting_bytes(self) -> int:

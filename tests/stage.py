@@ -192,18 +192,19 @@ class Carrier:
     def deliver(self, tick: Tick) -> None:
         self.delivered_at = tick.now
         outbox = self.outbox
+        outbox.gather()
         if self.backlog is not None and not self.is_paused:
-            outbox.waiting = self.backlog.resume(self.waiting, tick.now)
-        while self.waiting and not self.is_paused:
-            octets, count = tick.batch(self.waiting, self.delivery)
-            outbox.waiting = self.waiting[count:]
+            outbox.waiting = self.backlog.resume(outbox.waiting or [], tick.now)
+        while outbox.waiting and not self.is_paused:
+            octets, count = tick.batch(outbox.waiting, self.delivery)
+            outbox.waiting = outbox.waiting[count:]
             self._write(octets)
-        if not self.waiting:
+        if not outbox.waiting:
             self.backlog = None
             return
         if self.backlog is None:
             self.backlog = self._make_backlog()
-        if not self.backlog.admit(self.waiting, tick.now):
+        if not self.backlog.admit(outbox.waiting, tick.now):
             self.kick(1013, "too slow")
 
     def send(self, message: Message) -> None:

@@ -2,8 +2,9 @@
 
 import asyncio
 import json
+import weakref
 from collections.abc import Callable
-from typing import final
+from typing import Any, final
 
 import pytest
 from msgspec import Raw
@@ -11,7 +12,8 @@ from msgspec import Raw
 from rfc6455 import CloseCode
 from server.fanout import Fanout
 from server.outbox import Outbox
-from server.publication import Publication
+from server.presence import Member
+from server.publication import Publication, Shared
 from server.service import Service
 from server.settings import Settings
 from server.tick import MAX_BATCH, Item, Tick
@@ -20,7 +22,7 @@ from tests.conftest import NO_RATES
 from tests.faketransport import FakeTransport
 from tests.provocations import session_of
 from tests.rawclient import CLOSE, PING, TEXT, text
-from tests.stage import Stage
+from tests.stage import Carrier, Stage
 from tests.test_publication import publication
 
 
@@ -54,13 +56,19 @@ class Owner:
         self.transport = Writes()
         self.outbox = Outbox(self, self.transport, PLAIN)
         self.delivered: list[list[Item]] = []
+        self.then: Callable[[], None] = lambda: None
 
     def deliver(self, tick: Tick) -> None:
         self.delivered.append(self.outbox.items())
         self.outbox.drop()
+        self.then()
 
     def kick(self, code: int, reason: str) -> None:
         raise NotImplementedError
+
+
+class Said(Shared):
+    """What can be seen to be gone."""
 
 
 PLAIN = Plain()
@@ -94,12 +102,162 @@ def test_what_this_turn_brings_goes_behind_what_waits() -> None:
     outbox.append("2")
     outbox.is_clear = True
     assert ["1", "2"] == outbox.items()
+    outbox.gather()
     outbox.append("3")
     # Else what came last would be written first.
     assert not outbox.write(Tick(0.0))
     assert (["1", "2", "3"], False) == (outbox.items(), outbox.is_empty)
     outbox.drop()
     assert ([], True) == (outbox.items(), outbox.is_empty)
+
+
+def test_what_goes_to_the_same_again_is_one_link() -> None:
+    stage = Stage()
+    room = {stage.connect(id).outbox: None for id in "ab"}
+    for item in ("1", "2", "3"):
+        stage.fanout.send(item, room)
+    links = [outbox.last for outbox in room]
+    assert [["1", "2", "3"]] * 2 == [outbox.items() for outbox in room]
+    assert (links[0], None) == (links[1], links[0] and links[0].before)
+
+
+def _leave(stage: Stage, member: Carrier) -> None:
+    stage.hub.memberships.leave(member, "r")
+
+
+def _exit(stage: Stage, member: Carrier) -> None:
+    member.kick(1008, "")
+
+
+def _hear(stage: Stage, member: Carrier) -> None:
+    stage.hub.direct(None, "own", to_id=member.id)
+
+
+def _speak(stage: Stage, member: Carrier) -> None:
+    member.send("own")
+
+
+def _stay(stage: Stage, member: Carrier) -> None:
+    pass
+
+
+def _deliver(stage: Stage, member: Carrier) -> None:
+    member.deliver(Tick(0.0))
+
+
+@pytest.mark.parametrize("is_replaced", [True, False])
+@pytest.mark.parametrize(
+    ("moves", "expected"),
+    [
+        (_leave, ["1"]),
+        (_exit, []),
+        (_hear, ["1", "own", "2", "3"]),
+        (_speak, ["1", "own", "2", "3"]),
+        (_deliver, ["1", "2", "3"]),
+        (_stay, ["1", "2", "3"]),
+    ],
+)
+def test_members_hear_what_is_published_while_they_are_members(
+    moves: Callable[[Stage, Carrier], None], expected: list[str], is_replaced: bool
+) -> None:
+    stage = Stage()
+    stays, moving, comes = (stage.connect(id) for id in "abc")
+    for member in (stays, moving):
+        stage.hub.memberships.join(member, "r")
+    stage.hub.publish(None, "r", "1")
+    moves(stage, moving)
+    if is_replaced:
+        stage.hub.memberships.join(comes, "r")
+    for payload in ("2", "3"):
+        stage.hub.publish(None, "r", payload)
+    stage.end_turn()
+    heard = [[str(said).rpartition(": ")[2] for said in one.heard] for one in (stays, moving, comes)]
+    assert [["1", "2", "3"], expected, ["2", "3"] if is_replaced else []] == heard
+
+
+@pytest.mark.parametrize("is_of_room", [True, False])
+def test_who_is_gone_from_among_all_or_the_listeners_hears_no_more(is_of_room: bool) -> None:
+    stage = Stage()
+    stays, goes, comes = (stage.connect(id) for id in "abc")
+    if not is_of_room:
+        stage.hub.exit(comes)
+    for member in (stays, goes):
+        stage.hub.memberships.join(member, "r", hears_presence=True)
+    room = stage.room("r")
+    receivers = room.listeners if is_of_room else stage.hub.registry.outboxes
+    stage.fanout.send("1", receivers)
+    if is_of_room:
+        stage.hub.memberships.join(comes, "r", hears_presence=True)
+        room.admit(goes.outbox, Member(goes.id))
+    else:
+        stage.hub.registry.remove(goes)
+        stage.hub.enter(comes)
+    stage.fanout.send("2", receivers)
+    stage.end_turn()
+    assert [["1", "2"], ["1"], ["2"]] == [one.heard for one in (stays, goes, comes)]
+
+
+@pytest.mark.parametrize("is_clear", [True, False])
+def test_what_a_flush_brings_in_its_middle_is_for_who_comes_later_and_for_the_next(is_clear: bool) -> None:
+    scheduled = list[Callable[[], None]]()
+    fanout = Fanout(scheduled.append, lambda: 0.0)
+    zeroth, first, second = (Owner(id) for id in "0ab")
+    zeroth.outbox.is_clear = is_clear
+    room = {owner.outbox: None for owner in (zeroth, first, second)}
+
+    def publish() -> None:
+        for item in ("3", "4"):
+            fanout.send(item, room)
+
+    first.then = publish
+    for item in ("1", "2"):
+        fanout.send(item, room)
+    fanout.flush()
+    assert ([["1", "2"]], [["1", "2", "3", "4"]]) == (first.delivered, second.delivered)
+    first.then = lambda: None
+    fanout.send("5", room)
+    fanout.flush()
+    assert ([["3", "4", "5"]], [["5"]]) == (first.delivered[1:], second.delivered[1:])
+    if is_clear:
+        assert [b"12", b"345"] == zeroth.transport.writes
+    else:
+        assert [["1", "2"], ["3", "4", "5"]] == zeroth.delivered
+
+
+def test_what_a_flush_brings_behind_what_went_straight_is_for_the_next() -> None:
+    fanout = Fanout(lambda flush: None, lambda: 0.0)
+    clear, other = Owner("a"), Owner("b")
+    clear.outbox.is_clear = True
+    room = {clear.outbox: None}
+    other.then = lambda: fanout.send("2", room)
+    fanout.send("1", room)
+    fanout._dirty.append(other.outbox)
+    fanout.flush()
+    fanout.flush()
+    assert [b"1", b"2"] == clear.transport.writes
+
+
+def test_what_is_sent_to_nobody_is_not_kept() -> None:
+    fanout = Fanout(lambda flush: None, lambda: 0.0)
+    nobody: list[Outbox] = []
+    kept = list[weakref.ref[Said]]()
+    for _ in range(2):
+        said = Said()
+        kept.append(weakref.ref(said))
+        fanout.send(said, nobody)
+    del said
+    assert [None, None] == [one() for one in kept]
+
+
+def test_neither_what_was_sent_nor_who_was_sent_it_is_kept() -> None:
+    fanout = Fanout(lambda flush: None, lambda: 0.0)
+    owner, said = Owner("a"), Said()
+    kept: list[weakref.ref[Any]] = [weakref.ref(owner), weakref.ref(said)]
+    fanout.send(said, [owner.outbox])
+    fanout.flush()
+    owner.delivered.clear()
+    del owner.outbox, owner, said
+    assert [None, None] == [one() for one in kept]
 
 
 def test_a_long_turn_is_listed_and_freed_without_recursion() -> None:
