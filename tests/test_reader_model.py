@@ -171,7 +171,8 @@ class ReaderMachine(RuleBasedStateMachine):
     @rule(who=WHO, room=PLACE)
     def join(self, who: int, room: str) -> None:
         reader = self.readers[who]
-        if reader.transport.reads and room not in reader.rooms:
+        # How far it has heard a room it knows behind the answer to its leave.
+        if reader.transport.reads and room not in reader.rooms and not reader.waiting:
             reader.join(room)
 
     @rule(who=WHO, room=PLACE)
