@@ -147,7 +147,7 @@ class WritingHalf:
         if self._unwritten > MAX_BATCH:
             # A read may bring small messages with large replies: the transport is to feel them, and pause.
             self._write()
-        elif not self._is_corked:
+        elif not self._is_corked and (outbox is None or not outbox.is_dirty):
             self._context.fanout.add(self.outbox)
 
     @property
