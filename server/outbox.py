@@ -1,4 +1,7 @@
-"""Outbox: what one session is to be sent, in order: what waits already, and what this turn brought."""
+"""Outbox: what one session is to be sent, in order: what waits already, and what this turn brought.
+
+What a turn brings is shared by all to whom it brings the same, and goes straight to their transports.
+"""
 
 from typing import Protocol, final
 

@@ -1,6 +1,7 @@
-"""The writing half of a WebSocket session: the only code that writes to its transport.
+"""The writing half of a WebSocket session: nothing but it and its outbox writes to the transport.
 
     send -> Connection.send_* -> data_to_send -> one write
+    outbox -> one write, while nothing else is to be done
     outbox -> deliver -> Connection.send_encoded -> data_to_send -> one write
 
 One write answers one read; what arises outside of a read leaves at the end of the event loop's turn.
