@@ -36,7 +36,7 @@ class Outbox:
 
     __slots__ = ("delivery", "is_clear", "is_dirty", "last", "owner", "transport", "waiting")
 
-    def __init__(self, owner: Owner, transport: Transport | None, delivery: Delivery | None) -> None:
+    def __init__(self, owner: Owner, transport: Transport, delivery: Delivery | None) -> None:
         # The last of what this turn brought.
         self.last: Link | None = None
         self.transport = transport
@@ -91,13 +91,11 @@ class Outbox:
     def write(self, tick: Tick) -> bool:
         """Write what this turn brought, if that is all there is to do, and tell whether it was."""
         last = self.last
-        if not self.is_clear or last is None or self.delivery is None or self.transport is None:
+        if not self.is_clear or last is None or self.delivery is None:
             return False
-        octets, count = tick.whole(last, self.delivery)
-        if not count:
+        octets = tick.whole(last, self.delivery)
+        if not octets:
             return False
         self.last = None
-        tick.bytes_written += len(octets)
-        tick.messages_written += count
         self.transport.write(octets)
         return True

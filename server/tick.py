@@ -89,17 +89,18 @@ class Tick:
         self.bytes_written = 0
         self.messages_written = 0
 
-    def whole(self, link: Link, delivery: Delivery) -> tuple[bytes, int]:
-        """Return the octets for all items up to a link, and their number; 0 if they are more than a batch."""
+    def whole(self, link: Link, delivery: Delivery) -> bytes:
+        """Return the octets for all up to a link, counted as written; none if a batch can't hold them."""
         if link is not self._link or delivery is not self._delivery:
             link.is_open = False
             items = link.items()
             octets, count = self.batch(items, delivery)
             self._link = link
             self._delivery = delivery
-            self._octets = octets
-            self._count = count if count == len(items) else 0
-        return self._octets, self._count
+            self._octets, self._count = (octets, count) if count == len(items) else (b"", 0)
+        self.bytes_written += len(self._octets)
+        self.messages_written += self._count
+        return self._octets
 
     def batch(self, items: list[Item], delivery: Delivery) -> tuple[bytes, int]:
         """Return the octets for the first items, and for how many; they must not change after."""

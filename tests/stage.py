@@ -156,7 +156,7 @@ class Carrier:
         self.address = "192.0.2.1"
         self.user = user
         self.identity: Identity | None = None
-        self.outbox = Outbox(self, None, None)
+        self.outbox = Outbox(self, self, None)
         self.delivery = delivery or FrameDelivery(dialect, None, None)
         self._make_backlog = backlog
         self.backlog: Backlog | None = None
@@ -198,7 +198,7 @@ class Carrier:
         while outbox.waiting and not self.is_paused:
             octets, count = tick.batch(outbox.waiting, self.delivery)
             outbox.waiting = outbox.waiting[count:]
-            self._write(octets)
+            self.write(octets)
         if not outbox.waiting:
             self.backlog = None
             return
@@ -213,7 +213,7 @@ class Carrier:
         if self.is_paused or not self.outbox.is_empty:
             self.outbox.append(message)
         else:
-            self._write(self.delivery.encode(message))
+            self.write(self.delivery.encode(message))
 
     def close(self, code: int = 1000, reason: str = "") -> None:
         raise NotImplementedError
@@ -234,8 +234,8 @@ class Carrier:
     def release(self) -> None:
         self.is_held = False
 
-    def _write(self, octets: bytes) -> None:
-        self.writes.append(octets)
+    def write(self, data: bytes) -> None:
+        self.writes.append(data)
         self.room_for -= 1
 
 

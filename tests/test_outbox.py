@@ -296,10 +296,10 @@ def test_more_than_a_batch_is_its_sessions_to_deliver(excess: int, is_straight: 
 
 def test_one_without_a_delivery_that_others_share_is_its_sessions_to_deliver() -> None:
     owner = Owner("a")
-    for outbox in (Outbox(owner, owner.transport, None), Outbox(owner, None, PLAIN)):
-        outbox.is_clear = True
-        outbox.append("1")
-        assert not outbox.write(Tick(0.0))
+    outbox = Outbox(owner, owner.transport, None)
+    outbox.is_clear = True
+    outbox.append("1")
+    assert not outbox.write(Tick(0.0))
 
 
 # Of a WebSocket.
