@@ -131,6 +131,7 @@ def test_nothing_is_left_of_those_who_left() -> None:
             carrier = Carrier(f"s{number}", DIALECT, f"user {number}")
             registry.add(carrier)
             registry.remove(carrier)
+            del carrier.outbox
         kept, _ = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
