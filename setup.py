@@ -1,6 +1,6 @@
 """Build the two accelerators, each optional; what can't be built here runs as plain Python.
 
-They stand on one another: the native masking, then the hot modules through mypyc, all of them or none.
+They stand on one another: the native functions in C, then the hot modules through mypyc, all of them or none.
 With RFC6455_PURE=1, or without a C compiler, neither is tried, nothing but setuptools is needed, and the
 wheel fits every Python.
 """
@@ -54,7 +54,7 @@ COMPILED = [
     "server/acceptor.py",
 ]
 
-NATIVE_GROUP = [Extension("rfc6455._masking", ["rfc6455/_masking.c"], extra_compile_args=["-O3"])]
+NATIVE_GROUP = [Extension("rfc6455._native", ["rfc6455/_native.c"], extra_compile_args=["-O3"])]
 
 # mypyc puts the code into one library that the modules share; the dot in its name keeps it in the package.
 LIBRARY = "rfc6455._compiled"
@@ -105,7 +105,7 @@ class OptionalExtensions(build_ext):
 
     def build_extensions(self) -> None:
         self.extensions = []
-        for name, group in [("native masking", NATIVE_GROUP), ("compiled modules", COMPILED_GROUP)]:
+        for name, group in [("native functions", NATIVE_GROUP), ("compiled modules", COMPILED_GROUP)]:
             try:
                 self.build_group(group)
             # mypycify ends in sys.exit where the types are wrong.

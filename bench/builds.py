@@ -48,10 +48,10 @@ def certificate() -> Path | None:
 
 def servers() -> list[Server]:
     """Return every server that there is: ours in its builds and on its loops, the peers, plain TCP."""
-    plain, masking = (_copy_without(name, kept) for name, kept in _LESS.items())
+    plain, native = (_copy_without(name, kept) for name, kept in _LESS.items())
     return [
         ours(),
-        ours("ours-masking", masking),
+        ours("ours-native", native),
         ours("ours-plain", plain),
         our_stream(),
         ours("ours-asyncio", loop="asyncio"),
@@ -63,7 +63,7 @@ def servers() -> list[Server]:
 
 
 # Builds that lack extension modules, and the one that each of them has all the same.
-_LESS: Final = {"plain": "", "masking": "_masking"}
+_LESS: Final = {"plain": "", "native": "_native"}
 
 
 def _copy_without(name: str, kept: str) -> Path:

@@ -45,9 +45,9 @@ from .messages import Event, MessageReader, Readers, encode_message
 from .request import Request, RequestReader
 from .response import Response, ResponseReader
 
-# Which build was loaded: "compiled" includes the native masking.
+# Which build was loaded: "compiled" includes the native functions.
 _IS_COMPILED = not (_frames.__file__ or "").endswith(".py")
-BUILD = "compiled" if _IS_COMPILED else "native masking" if NATIVE else "pure"
+BUILD = "compiled" if _IS_COMPILED else "native functions" if NATIVE else "pure"
 
 __all__ = [
     "BUILD",

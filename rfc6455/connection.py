@@ -18,9 +18,10 @@ from .codes import CloseCode, Role, may_be_sent
 from .deflate import DeflateParameters, Deflater
 from .errors import ProtocolError, StateError
 from .events import MAX_CONTROL_PAYLOAD, Close, Ping, encode_close
-from .frames import FIN, MASK, RSV1, encode_head, parse_message
+from .frames import FIN, MASK, RSV1, encode_head
 from .masking import mask
 from .messages import Event, MessageReader, Readers
+from .whole import MAX_PARSED, parse_message, parse_messages
 
 _CONTINUATION: Final = 0x0
 _TEXT: Final = 0x1
@@ -54,6 +55,9 @@ class Receiving(Enum):
 _SENDING_OPEN: Final = Sending.OPEN
 _RECEIVING_OPEN: Final = Receiving.OPEN
 _SERVER: Final = Role.SERVER
+_MAX_PARSED: Final = MAX_PARSED
+_parse_message: Final = parse_message
+_parse_messages: Final = parse_messages
 _ABNORMAL_CLOSURE: Final = CloseCode.ABNORMAL_CLOSURE
 
 
@@ -83,6 +87,7 @@ class Connection:
         "_fragment_opcode",
         "_frames_before",
         "_masking_key",
+        "_messages",
         "_out",
         "_plain_below",
         "_position",
@@ -92,7 +97,6 @@ class Connection:
         "close_sent",
         "deflate",
         "receiving",
-        "role",
         "sending",
     )
 
@@ -108,7 +112,6 @@ class Connection:
         readers: Readers | None = None,
         masking_key: Callable[[], bytes] = _masking_key,
     ) -> None:
-        self.role = role
         self.deflate = deflate
         self.sending = _SENDING_OPEN
         self.receiving = _RECEIVING_OPEN
@@ -117,8 +120,10 @@ class Connection:
         self._readers = readers or Readers(
             role, deflate, max_message_size=max_message_size, max_fragments=max_fragments
         )
+        # Messages that are to be taken, the next one last.
+        self._messages: list[str | bytes] | None = None
         # There is a reader while something is begun that is no message in one frame; what is received without
-        # one stands here, up to where it was taken.
+        # one stands here, up to where it was parsed.
         self._reader: MessageReader | None = None
         self._data = b""
         self._position = 0
@@ -161,25 +166,35 @@ class Connection:
 
         Raises ProtocolError, behind all that came before the fault; the connection has then failed.
         """
+        if self._messages:
+            return self._messages.pop()
         reader = self._reader
         try:
             if reader is None:
                 data = self._data
                 if not data:
+                    self._messages = None
                     return None
-                # A message that is here whole and in one frame needs no reader.
+                # Messages that are here whole and in one frame need no reader.
                 readers = self._readers
-                message, stop = parse_message(
-                    data, self._position, readers.mask_bit, readers.max_message_size
+                if len(data) <= readers.max_alone and not self._position:
+                    message = _parse_message(data, readers.mask_bit)
+                    if message is not None:
+                        self._frames_before += 1
+                        self._data = b""
+                        return message
+                messages, stop = _parse_messages(
+                    data, self._position, readers.mask_bit, readers.max_message_size, _MAX_PARSED
                 )
-                if message is not None:
-                    self._frames_before += 1
+                if messages:
+                    self._messages = messages
+                    self._frames_before += len(messages)
                     if stop < len(data):
                         self._position = stop
                     else:
                         self._data = b""
                         self._position = 0
-                    return message
+                    return messages.pop()
                 reader = self._take_reader()
             event = reader.next_event()
         except ProtocolError as error:
@@ -207,15 +222,23 @@ class Connection:
         return event
 
     @property
+    def role(self) -> Role:
+        """Which end this is."""
+        return self._readers.role
+
+    @property
     def frames_received(self) -> int:
         """How many frames have begun, of which one message may take many."""
-        reader = self._reader
-        return self._frames_before + (0 if reader is None else reader.frames_received)
+        frames = self._frames_before - len(self._messages or ())
+        return frames if self._reader is None else frames + self._reader.frames_received
 
     @property
     def octets_held(self) -> int:
         """How many octets are kept: input that isn't taken yet, and what is here of an unfinished message."""
-        return len(self._data) if self._reader is None else self._reader.octets_held
+        held = len(self._data) if self._reader is None else self._reader.octets_held
+        for message in self._messages or ():
+            held += len(message) if isinstance(message, bytes) else len(message.encode())
+        return held
 
     @property
     def is_over(self) -> bool:
@@ -351,6 +374,7 @@ class Connection:
     def _discard(self) -> None:
         """Keep nothing of what was received but the count."""
         self._frames_before = self.frames_received
+        self._messages = None
         self._reader = None
         self._data = b""
         self._position = 0

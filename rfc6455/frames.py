@@ -16,7 +16,8 @@ from typing import Final, NamedTuple, final
 
 from .codes import Opcode, Role
 from .errors import MessageTooBig, PolicyViolation, ProtocolError
-from .masking import frame_payload, frame_text, mask
+from .masking import mask
+from .whole import parse_messages
 
 FIN: Final = 0x80
 RSV1: Final = 0x40
@@ -28,12 +29,7 @@ MASK: Final = 0x80
 _LENGTH: Final = 0x7F
 
 _CONTINUATION: Final = 0x0
-_TEXT: Final = 0x1
-_BINARY: Final = 0x2
 _KNOWN_OPCODES: Final = frozenset(int(opcode) for opcode in Opcode)
-
-_WHOLE_TEXT: Final = FIN | _TEXT
-_WHOLE_BINARY: Final = FIN | _BINARY
 
 
 class Frame(NamedTuple):
@@ -51,51 +47,6 @@ def max_compressed_size(max_message_size: int) -> int:
     Random data grows by 3.9 % at worst (memLevel 1 in a window of 512 octets).
     """
     return max_message_size + max_message_size * 6 // 100 + 1024
-
-
-def parse_message(
-    data: bytes, position: int, mask_bit: int, max_message_size: int
-) -> tuple[str | bytes | None, int]:
-    """Parse the message that begins there, if it is here whole and in one frame, as most are.
-
-    Returns it and where it stops; None if it isn't, or if anything speaks against it: a MessageReader tells
-    what.
-    """
-    # The hot loop.
-    size = len(data)
-    start = position + 2
-    if start > size:
-        return None, 0
-    first = data[position]
-    if first != _WHOLE_TEXT and first != _WHOLE_BINARY:
-        return None, 0
-    # A frame masked by the wrong role looks too long here.
-    length = data[position + 1] ^ mask_bit
-    if length > 125:
-        if length == 126 and start + 2 <= size:
-            length = data[start] << 8 | data[start + 1]
-            start += 2
-            if length < 126:
-                return None, 0
-        elif length == 127 and start + 8 <= size:
-            length = int.from_bytes(data[start : start + 8], "big")
-            start += 8
-            if length < 65536:
-                return None, 0
-        else:
-            return None, 0
-    if mask_bit:
-        start += 4
-    stop = start + length
-    if stop > size or length > max_message_size:
-        return None, 0
-    if first == _WHOLE_BINARY:
-        return (frame_payload(data, start, stop) if mask_bit else data[start:stop]), stop
-    try:
-        return (frame_text(data, start, stop) if mask_bit else data[start:stop].decode()), stop
-    except UnicodeDecodeError:
-        # 8.1: who reads it in parts finds this too, and fails the connection.
-        return None, 0
 
 
 @final
@@ -203,8 +154,8 @@ class FrameParser:
         frame nor a message is open.
         """
         data = self._data
-        message, stop = parse_message(data, self._position, self._mask_bit, self._max_message_size)
-        if message is None:
+        messages, stop = parse_messages(data, self._position, self._mask_bit, self._max_message_size, 1)
+        if not messages:
             return None
         self.frames_received += 1
         if stop < len(data):
@@ -213,7 +164,7 @@ class FrameParser:
             self._data = b""
             self._position = 0
             self.has_input = False
-        return message
+        return messages[0]
 
     def next_head(self) -> bool:
         """Read a frame's head into the attributes, if all of it is here. Raises ProtocolError."""

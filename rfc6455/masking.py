@@ -1,14 +1,14 @@
 """Masking (5.3): the octets of a client's payload are XORed with a key of four octets.
 
-The native form of these functions, when it was built, takes the place of the plain one under the same names.
+The native form, when it was built, takes the place of the plain one under the same name.
 """
 
 from typing import Final
 
-__all__ = ["NATIVE", "frame_payload", "frame_text", "mask"]
+__all__ = ["NATIVE", "mask"]
 
 # Up to here one XOR of two big integers is faster than four strided translations (measured on CPython 3.11).
-_MAX_INTEGER: Final = 600
+MAX_INTEGER: Final = 600
 _integer: Final = int.from_bytes
 _TABLES: Final = tuple(bytes(octet ^ key for octet in range(256)) for key in range(256))
 
@@ -23,7 +23,7 @@ def plain_mask(data: bytes, start: int, stop: int, key: bytes, phase: int) -> by
         phase &= 3
         key = key[phase:] + key[:phase]
     size = stop - start
-    if size <= _MAX_INTEGER:
+    if size <= MAX_INTEGER:
         repeated = (key * ((size + 3) >> 2))[:size]
         return (_integer(data[start:stop]) ^ _integer(repeated)).to_bytes(size)
     octets = bytearray(data[start:stop])
@@ -32,32 +32,10 @@ def plain_mask(data: bytes, start: int, stop: int, key: bytes, phase: int) -> by
     return bytes(octets)
 
 
-def plain_frame_payload(data: bytes, start: int, stop: int) -> bytes:
-    """Unmask data[start:stop] with the key that stands in the four octets before it."""
-    size = stop - start
-    if not 4 <= start <= stop <= len(data) or size > _MAX_INTEGER:
-        return plain_mask(data, start, stop, data[start - 4 : start], 0)
-    # The hot case, as plain_mask has it, but a call nearer.
-    repeated = (data[start - 4 : start] * ((size + 3) >> 2))[:size]
-    return (_integer(data[start:stop]) ^ _integer(repeated)).to_bytes(size)
-
-
-def plain_frame_text(data: bytes, start: int, stop: int) -> str:
-    """Unmask as plain_frame_payload does, and decode; raises UnicodeDecodeError."""
-    size = stop - start
-    if not 4 <= start <= stop <= len(data) or size > _MAX_INTEGER:
-        return plain_mask(data, start, stop, data[start - 4 : start], 0).decode()
-    # The same once more, for most messages are texts, and a call is a tenth of this.
-    repeated = (data[start - 4 : start] * ((size + 3) >> 2))[:size]
-    return (_integer(data[start:stop]) ^ _integer(repeated)).to_bytes(size).decode()
-
-
 try:
-    from ._masking import frame_payload, frame_text, mask
+    from ._native import mask
 
     NATIVE = True
 except ImportError:
     mask = plain_mask
-    frame_payload = plain_frame_payload
-    frame_text = plain_frame_text
     NATIVE = False

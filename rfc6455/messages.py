@@ -152,7 +152,7 @@ class Readers:
     For the arguments see MessageReader.
     """
 
-    __slots__ = ("_deflate", "_max_fragments", "_role", "_spare", "mask_bit", "max_message_size")
+    __slots__ = ("_deflate", "_max_fragments", "_spare", "mask_bit", "max_alone", "max_message_size", "role")
 
     def __init__(
         self,
@@ -162,12 +162,14 @@ class Readers:
         max_message_size: int = 1 << 20,
         max_fragments: int = 4096,
     ) -> None:
-        self._role = role
+        self.role = role
         self._deflate = deflate
         self.max_message_size = max_message_size
         self._max_fragments = max_fragments
-        # For what needs no reader; see parse_message().
+        # For what needs no reader; see whole.py.
         self.mask_bit = MASK if role is Role.SERVER else 0
+        # What a read may take up that is one short message and nothing else; see whole.py.
+        self.max_alone = min(125, max_message_size) + (6 if role is Role.SERVER else 2)
         self._spare: list[MessageReader] = []
 
     def take(self) -> MessageReader:
@@ -175,7 +177,7 @@ class Readers:
         if self._spare:
             return self._spare.pop()
         return MessageReader(
-            self._role,
+            self.role,
             self._deflate,
             max_message_size=self.max_message_size,
             max_fragments=self._max_fragments,

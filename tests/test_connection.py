@@ -280,6 +280,34 @@ def test_fail_discards_what_was_fed_before() -> None:
     assert [(FIN | CLOSE, b"\x03\xf0")] == sent(connection)
 
 
+@both_roles
+def test_messages_of_one_read_are_taken_one_by_one_in_order(role: Role) -> None:
+    connection = connected(role)
+    sizes = range(200)
+    data = b"".join(incoming(role, FIN | TEXT, b"x" * size) for size in sizes)
+    connection.receive_data(data + incoming(role, FIN | BINARY, b"\xff") + incoming(role, FIN | PING))
+    for size in sizes:
+        assert size == connection.frames_received
+        assert "x" * size == connection.next_event()
+    assert [b"\xff", Ping(b""), None] == [connection.next_event() for _ in range(3)]
+
+
+def test_fail_discards_the_messages_behind_the_one_that_was_taken() -> None:
+    connection = connected()
+    connection.receive_data(frame(FIN | TEXT, b"a") + frame(FIN | TEXT, b"b") + frame(FIN | TEXT, b"c"))
+    assert "a" == connection.next_event()
+    connection.fail(1008)
+    assert (1, 0, None) == (connection.frames_received, connection.octets_held, connection.next_event())
+
+
+def test_what_is_received_between_the_messages_of_one_read_comes_behind_them() -> None:
+    connection = connected()
+    connection.receive_data(frame(FIN | TEXT, b"a") + frame(FIN | TEXT, b"b") + frame(FIN | TEXT, b"c")[:-1])
+    assert "a" == connection.next_event()
+    connection.receive_data(frame(FIN | TEXT, b"c")[-1:] + frame(FIN | TEXT, b"d"))
+    assert ["b", "c", "d", None] == [connection.next_event() for _ in range(4)]
+
+
 def test_fault_fed_before_the_end_of_input_is_the_last_thing_read() -> None:
     connection = connected()
     connection.receive_data(frame(FIN | TEXT, b"\xff") + frame(FIN | TEXT, b"a"))
@@ -616,6 +644,16 @@ def test_what_is_held_is_what_no_event_has_brought(data: bytes, held: int) -> No
     while connection.next_event() is not None:
         pass
     assert held == connection.octets_held
+
+
+def test_messages_that_are_parsed_and_not_yet_taken_are_held() -> None:
+    connection = connected()
+    connection.receive_data(
+        frame(FIN | TEXT) + frame(FIN | TEXT, "grün".encode()) + frame(FIN | BINARY, b"abc")
+    )
+    for held in (8, 3, 0):
+        assert connection.next_event() is not None
+        assert held == connection.octets_held
 
 
 @pytest.mark.parametrize("is_failure", [False, True])

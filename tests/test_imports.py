@@ -10,11 +10,12 @@ import pytest
 
 # Each may import those before it.
 PROTOCOL = [
-    "rfc6455._masking",
+    "rfc6455._native",
     "rfc6455.codes",
     "rfc6455.errors",
     "rfc6455.events",
     "rfc6455.masking",
+    "rfc6455.whole",
     "rfc6455.deflate",
     "rfc6455.frames",
     "rfc6455.messages",

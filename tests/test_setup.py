@@ -96,34 +96,34 @@ def test_install_runs_plain_without_a_compiler(source: Path) -> None:
 def test_install_runs_plain_with_a_compiler_that_fails(source: Path) -> None:
     made = install(source, CC="/bin/false")
     assert ("pure", []) == (made.build, made.extensions)
-    assert "rfc6455: built without the native masking (CompileError: " in made.output
+    assert "rfc6455: built without the native functions (CompileError: " in made.output
 
 
 @needs_compiler
-def test_install_runs_plain_where_the_masking_is_no_c(source: Path) -> None:
-    with (source / "rfc6455" / "_masking.c").open("a") as masking:
-        masking.write("no C at all\n")
+def test_install_runs_plain_where_the_native_source_is_no_c(source: Path) -> None:
+    with (source / "rfc6455" / "_native.c").open("a") as native:
+        native.write("no C at all\n")
     made = install(source)
     assert ("pure", []) == (made.build, made.extensions)
-    assert "rfc6455: built without the native masking (CompileError: " in made.output
+    assert "rfc6455: built without the native functions (CompileError: " in made.output
 
 
 @needs_compiler
-def test_install_has_native_masking_without_mypyc(source: Path) -> None:
+def test_install_has_native_functions_without_mypyc(source: Path) -> None:
     package = source.parent / "hidden" / "mypyc"
     package.mkdir(parents=True)
     (package / "__init__.py").write_text("raise ImportError('hidden')")
     made = install(source, PYTHONPATH=str(package.parent))
-    assert ("native masking", ["_masking"]) == (made.build, made.extensions)
+    assert ("native functions", ["_native"]) == (made.build, made.extensions)
     assert "rfc6455: built without the compiled modules (ImportError: hidden)" in made.output
 
 
 @needs_compiler
-def test_install_has_native_masking_where_mypyc_finds_a_wrong_type(source: Path) -> None:
+def test_install_has_native_functions_where_mypyc_finds_a_wrong_type(source: Path) -> None:
     with (source / "rfc6455" / "frames.py").open("a") as frames:
         frames.write('\n_WRONG: int = "not an int"\n')
     made = install(source)
-    assert ("native masking", ["_masking"]) == (made.build, made.extensions)
+    assert ("native functions", ["_native"]) == (made.build, made.extensions)
     assert "rfc6455: built without the compiled modules (SystemExit: " in made.output
 
 
@@ -132,7 +132,7 @@ def test_install_has_all_compiled_modules_or_none(source: Path) -> None:
     # When the last of them fails all others are built.
     *_, last = re.findall(r'^    "(\S+)\.py",$', (source / "setup.py").read_text(), re.MULTILINE)
     made = install(source, CC=compiler(source.parent, last))
-    assert ("native masking", ["_masking"]) == (made.build, made.extensions)
+    assert ("native functions", ["_native"]) == (made.build, made.extensions)
     assert "rfc6455: built without the compiled modules (CompileError: " in made.output
 
 

@@ -1,0 +1,103 @@
+"""Whole messages: most come unfragmented, and are here with their last octet; these are parsed together.
+
+The native form, when it was built, takes the place of the plain one under the same name.
+"""
+
+from typing import Final
+
+from .masking import MAX_INTEGER, mask
+
+__all__ = ["MAX_PARSED", "parse_message", "parse_messages"]
+
+# Messages that are parsed at a time, before the first of them is handed on.
+MAX_PARSED: Final = 64
+
+_WHOLE_TEXT: Final = 0x81
+_WHOLE_BINARY: Final = 0x82
+_integer: Final = int.from_bytes
+
+
+def plain_parse_message(data: bytes, mask_bit: int) -> str | bytes | None:
+    """Parse a short message that came alone; None if the data is anything else, or more."""
+    start = 6 if mask_bit else 2
+    length = len(data) - start
+    if not 0 <= length <= 125 or data[1] != mask_bit | length:
+        return None
+    first = data[0]
+    if first != _WHOLE_TEXT and first != _WHOLE_BINARY:
+        return None
+    payload = data[start:]
+    if mask_bit:
+        repeated = (data[2:6] * ((length + 3) >> 2))[:length]
+        payload = (_integer(payload) ^ _integer(repeated)).to_bytes(length)
+    try:
+        return payload.decode() if first == _WHOLE_TEXT else payload
+    except UnicodeDecodeError:
+        # 8.1: who reads it in parts finds this too, and fails the connection.
+        return None
+
+
+def plain_parse_messages(
+    data: bytes, position: int, mask_bit: int, max_message_size: int, most: int
+) -> tuple[list[str | bytes], int]:
+    """Parse the messages that begin there, while they are whole and each in one frame; `most` at most.
+
+    Returns them, the last first, and where they stop. What follows isn't all here, or something speaks
+    against it: a MessageReader tells what.
+    """
+    if not 0 <= position <= len(data):
+        raise ValueError("the position must lie within the data")
+    messages: list[str | bytes] = []
+    stop = position
+    size = len(data)
+    # The hot loop.
+    for _ in range(min(most, MAX_PARSED)):
+        start = stop + 2
+        if start > size:
+            break
+        first = data[stop]
+        if first != _WHOLE_TEXT and first != _WHOLE_BINARY:
+            break
+        # A frame masked by the wrong role looks too long here.
+        length = data[stop + 1] ^ mask_bit
+        if length > 125:
+            if length == 126 and start + 2 <= size:
+                length = data[start] << 8 | data[start + 1]
+                start += 2
+                if length < 126:
+                    break
+            elif length == 127 and start + 8 <= size:
+                length = _integer(data[start : start + 8])
+                start += 8
+                if length < 65536:
+                    break
+            else:
+                break
+        if mask_bit:
+            start += 4
+        end = start + length
+        if end > size or length > max_message_size:
+            break
+        if not mask_bit:
+            payload = data[start:end]
+        elif length <= MAX_INTEGER:
+            # As mask() has it, but a call nearer.
+            repeated = (data[start - 4 : start] * ((length + 3) >> 2))[:length]
+            payload = (_integer(data[start:end]) ^ _integer(repeated)).to_bytes(length)
+        else:
+            payload = mask(data, start, end, data[start - 4 : start], 0)
+        try:
+            messages.append(payload.decode() if first == _WHOLE_TEXT else payload)
+        except UnicodeDecodeError:
+            # As above.
+            break
+        stop = end
+    messages.reverse()
+    return messages, stop
+
+
+try:
+    from ._native import parse_message, parse_messages
+except ImportError:
+    parse_message = plain_parse_message
+    parse_messages = plain_parse_messages
