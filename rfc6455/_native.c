@@ -214,8 +214,72 @@ static PyObject *parse_messages(PyObject *module, PyObject *const *args, Py_ssiz
     return result;
 }
 
+#if PY_VERSION_HEX < 0x030d0000
+/* Without the free-threaded build nobody else runs meanwhile. */
+#define Py_BEGIN_CRITICAL_SECTION(object) {
+#define Py_END_CRITICAL_SECTION() }
+#endif
+
+/* A piece's octets, and whether it still lacks its head. */
+static const char *octets_of(PyObject *piece, Py_ssize_t *size, int *headless)
+{
+    *headless = !PyBytes_Check(piece);
+    if (!*headless) {
+        *size = PyBytes_GET_SIZE(piece);
+        return PyBytes_AS_STRING(piece);
+    }
+    if (!PyUnicode_Check(piece))
+        return (const char *)refuse(PyExc_TypeError, "a piece must be bytes or str");
+    if (!PyUnicode_IS_ASCII(piece) || PyUnicode_GET_LENGTH(piece) > 125)
+        return (const char *)refuse(PyExc_ValueError, "a text without a head must be short and ASCII");
+    *size = PyUnicode_GET_LENGTH(piece);
+    return (const char *)PyUnicode_1BYTE_DATA(piece);
+}
+
+static PyObject *joined(PyObject *pieces)
+{
+    const Py_ssize_t count = PyList_GET_SIZE(pieces);
+    Py_ssize_t total = 0, size;
+    int headless;
+    for (Py_ssize_t i = 0; i < count; i++) {
+        if (!octets_of(PyList_GET_ITEM(pieces, i), &size, &headless))
+            return NULL;
+        if (size > PY_SSIZE_T_MAX - 2 - total)
+            return PyErr_NoMemory();
+        total += headless ? 2 + size : size;
+    }
+    if (count == 1 && PyBytes_CheckExact(PyList_GET_ITEM(pieces, 0)))
+        return Py_NewRef(PyList_GET_ITEM(pieces, 0));
+    PyObject *frames = PyBytes_FromStringAndSize(NULL, total);
+    if (!frames)
+        return NULL;
+    char *to = PyBytes_AS_STRING(frames);
+    for (Py_ssize_t i = 0; i < count; i++) {
+        const char *from = octets_of(PyList_GET_ITEM(pieces, i), &size, &headless);
+        if (headless) {
+            *to++ = (char)WHOLE_TEXT;
+            *to++ = (char)size;
+        }
+        memcpy(to, from, size);
+        to += size;
+    }
+    return frames;
+}
+
+static PyObject *join_frames(PyObject *module, PyObject *pieces)
+{
+    PyObject *frames;
+    if (!PyList_Check(pieces))
+        return refuse(PyExc_TypeError, "expected a list");
+    Py_BEGIN_CRITICAL_SECTION(pieces);
+    frames = joined(pieces);
+    Py_END_CRITICAL_SECTION();
+    return frames;
+}
+
 static PyMethodDef methods[] = {
     {"mask", (PyCFunction)(void (*)(void))mask, METH_FASTCALL, NULL},
+    {"join_frames", join_frames, METH_O, NULL},
     {"parse_message", (PyCFunction)(void (*)(void))parse_message, METH_FASTCALL, NULL},
     {"parse_messages", (PyCFunction)(void (*)(void))parse_messages, METH_FASTCALL, NULL},
     {NULL, NULL, 0, NULL},

@@ -21,7 +21,7 @@ from .events import MAX_CONTROL_PAYLOAD, Close, Ping, encode_close
 from .frames import FIN, MASK, RSV1, encode_head
 from .masking import mask
 from .messages import Event, MessageReader, Readers
-from .whole import MAX_PARSED, parse_message, parse_messages
+from .whole import FRAMED_LATE, MAX_PARSED, join_frames, parse_message, parse_messages
 
 _CONTINUATION: Final = 0x0
 _TEXT: Final = 0x1
@@ -55,6 +55,9 @@ class Receiving(Enum):
 _SENDING_OPEN: Final = Sending.OPEN
 _RECEIVING_OPEN: Final = Receiving.OPEN
 _SERVER: Final = Role.SERVER
+_FRAMED_LATE: Final = FRAMED_LATE
+_join_frames: Final = join_frames
+_is_ascii: Final = str.isascii
 _MAX_PARSED: Final = MAX_PARSED
 _parse_message: Final = parse_message
 _parse_messages: Final = parse_messages
@@ -134,8 +137,8 @@ class Connection:
         self._masking_key = None if role is _SERVER else masking_key
         # The type of the message that is being sent in fragments, until its last is out.
         self._fragment_opcode = _CONTINUATION
-        # What is to be sent, if there is anything.
-        self._out: list[bytes] | None = None
+        # What is to be sent, if there is anything; a str is a message that lacks its head.
+        self._out: list[str | bytes] | None = None
         # Octets below which a message has a ready made head: no mask, and nothing gained by compressing.
         self._plain_below = 0
         if role is _SERVER:
@@ -172,12 +175,13 @@ class Connection:
         try:
             if reader is None:
                 data = self._data
-                if not data:
+                size = len(data)
+                if not size:
                     self._messages = None
                     return None
                 # Messages that are here whole and in one frame need no reader.
                 readers = self._readers
-                if len(data) <= readers.max_alone and not self._position:
+                if size <= readers.max_alone and not self._position:
                     message = _parse_message(data, readers.mask_bit)
                     if message is not None:
                         self._frames_before += 1
@@ -189,7 +193,7 @@ class Connection:
                 if messages:
                     self._messages = messages
                     self._frames_before += len(messages)
-                    if stop < len(data):
+                    if stop < size:
                         self._position = stop
                     else:
                         self._data = b""
@@ -254,10 +258,18 @@ class Connection:
     # Sending. What may not be sent raises StateError.
 
     def data_to_send(self) -> list[bytes]:
-        """Take what is to be written, as pieces in order."""
-        pieces = self._out
+        """Take what is to be written, as pieces in order: large payloads needn't be copied."""
+        pieces = self._out or []
         self._out = None
-        return [] if pieces is None else pieces
+        return [piece if isinstance(piece, bytes) else _join_frames([piece]) for piece in pieces]
+
+    def frames_to_send(self) -> bytes | None:
+        """Take what is to be written, in one piece; None if there is nothing."""
+        pieces = self._out
+        if pieces is None:
+            return None
+        self._out = None
+        return _join_frames(pieces)
 
     def send_text(self, text: str, *, compress: bool | None = None) -> None:
         """Send a text message. Raises UnicodeEncodeError when it has lone surrogates.
@@ -267,14 +279,17 @@ class Connection:
         """
         if self.sending is not _SENDING_OPEN or self._fragment_opcode != _CONTINUATION:
             raise self._refusal()
-        payload = text.encode()
-        if len(payload) < self._plain_below and not compress:
-            out = self._out
-            if out is None:
-                out = self._out = []
-            out.append(_TEXT_HEADS[len(payload)] + payload)
-        else:
-            self._send_message(_TEXT, payload, compress)
+        frame: str | bytes = text
+        if not (_FRAMED_LATE and len(text) < self._plain_below and not compress and _is_ascii(text)):
+            payload = text.encode()
+            if len(payload) >= self._plain_below or compress:
+                self._send_message(_TEXT, payload, compress)
+                return
+            frame = _TEXT_HEADS[len(payload)] + payload
+        out = self._out
+        if out is None:
+            out = self._out = []
+        out.append(frame)
 
     def send_binary(self, payload: bytes | bytearray | memoryview, *, compress: bool | None = None) -> None:
         """Send a binary message."""

@@ -1,16 +1,21 @@
 """Whole messages: most come unfragmented, and are here with their last octet; these are parsed together.
 
+Those that go as short texts are framed together, too.
+
 The native form, when it was built, takes the place of the plain one under the same name.
 """
 
 from typing import Final
 
-from .masking import MAX_INTEGER, mask
+from .masking import MAX_INTEGER, NATIVE, mask
 
-__all__ = ["MAX_PARSED", "parse_message", "parse_messages"]
+__all__ = ["FRAMED_LATE", "MAX_PARSED", "join_frames", "parse_message", "parse_messages"]
 
 # Messages that are parsed at a time, before the first of them is handed on.
 MAX_PARSED: Final = 64
+
+# Whether a short ASCII text is best framed when all is joined, and not when it is sent.
+FRAMED_LATE: Final = NATIVE
 
 _WHOLE_TEXT: Final = 0x81
 _WHOLE_BINARY: Final = 0x82
@@ -96,8 +101,23 @@ def plain_parse_messages(
     return messages, stop
 
 
+def plain_join_frames(pieces: list[str | bytes]) -> bytes:
+    """Join what is framed, in any pieces, and short ASCII texts that still lack their heads."""
+    try:
+        return b"".join(pieces)  # type: ignore[arg-type]  # a text among them is a TypeError
+    except TypeError:
+        return b"".join([_framed(piece) if isinstance(piece, str) else piece for piece in pieces])
+
+
+def _framed(text: str) -> bytes:
+    if not text.isascii() or len(text) > 125:
+        raise ValueError("a text without a head must be short and ASCII")
+    return bytes((_WHOLE_TEXT, len(text))) + text.encode()
+
+
 try:
-    from ._native import parse_message, parse_messages
+    from ._native import join_frames, parse_message, parse_messages
 except ImportError:
+    join_frames = plain_join_frames
     parse_message = plain_parse_message
     parse_messages = plain_parse_messages

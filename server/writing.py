@@ -1,8 +1,8 @@
 """The writing half of a WebSocket session: nothing but it and its outbox writes to the transport.
 
-    send -> Connection.send_* -> data_to_send -> one write
+    send -> Connection.send_* -> frames_to_send -> one write
     outbox -> one write, while nothing else is to be done
-    outbox -> deliver -> Connection.send_encoded -> data_to_send -> one write
+    outbox -> deliver -> Connection.send_encoded -> frames_to_send -> one write
 
 One write answers one read; what arises outside of a read leaves at the end of the event loop's turn.
 When the transport pauses writing, what others send waits in the outbox as publications, within bounds.
@@ -252,9 +252,8 @@ class WritingHalf:
 
     def _write(self) -> None:
         self._unwritten = 0
-        pieces = self._connection.data_to_send()
-        if pieces:
-            data = pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        data = self._connection.frames_to_send()
+        if data is not None:
             self._traffic.bytes_sent += len(data)
             self._transport.write(data)
 

@@ -378,6 +378,28 @@ def test_message_is_sent_in_the_shortest_form_of_its_length(role: Role, first: i
 
 
 @both_roles
+@pytest.mark.parametrize("is_late", [False, True], ids=["framed early", "framed late"])
+@pytest.mark.parametrize("deflate", [None, DEFLATE], ids=["plain", "deflate"])
+def test_texts_of_every_length_are_framed_in_order_in_one_piece_or_many(
+    role: Role, is_late: bool, deflate: DeflateParameters | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # A compiled build frames late whatever this says.
+    monkeypatch.setattr("rfc6455.connection._FRAMED_LATE", is_late)
+    in_pieces, in_one = connected(role, deflate), connected(role, deflate)
+    texts = [character * length for length in (0, 1, 9, 62, 63, 125, 126, 300) for character in ("x", "ü")]
+    expected = []
+    for connection in (in_pieces, in_one):
+        for text in texts:
+            connection.send_text(text, compress=False)
+            connection.ping(b"between")
+    for text in texts:
+        expected += [outgoing(role, FIN | TEXT, text.encode()), outgoing(role, FIN | PING, b"between")]
+    assert b"".join(expected) == b"".join(in_pieces.data_to_send())
+    assert b"".join(expected) == in_one.frames_to_send()
+    assert ([], None) == (in_pieces.data_to_send(), in_one.frames_to_send())
+
+
+@both_roles
 def test_what_is_sent_stays_in_order(role: Role) -> None:
     connection = connected(role)
     connection.send_text("grüße")

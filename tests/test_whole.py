@@ -1,4 +1,4 @@
-"""Whole messages: each form parses those that came whole, and leaves the rest to the reader of messages."""
+"""Whole messages: each form parses those that came whole, leaves the rest alone, and joins what goes."""
 
 import importlib.util
 import sys
@@ -38,13 +38,18 @@ class ParseMessages(Protocol):
     ) -> Parsed: ...
 
 
+class JoinFrames(Protocol):
+    def __call__(self, pieces: list[str | bytes], /) -> bytes: ...
+
+
 class Form(NamedTuple):
+    join_frames: JoinFrames
     parse_message: ParseMessage
     parse_messages: ParseMessages
 
 
-PLAIN = Form(whole.plain_parse_message, whole.plain_parse_messages)
-LOADED = Form(whole.parse_message, whole.parse_messages)
+PLAIN = Form(whole.plain_join_frames, whole.plain_parse_message, whole.plain_parse_messages)
+LOADED = Form(whole.join_frames, whole.parse_message, whole.parse_messages)
 
 both_forms = pytest.mark.parametrize("form", [PLAIN, LOADED], ids=["plain", "loaded"])
 both_ways = pytest.mark.parametrize("mask_bit", [MASK, 0], ids=["masked", "unmasked"])
@@ -173,6 +178,48 @@ def test_position_outside_the_data_is_refused(form: Form, position: int) -> None
         form.parse_messages(b"1234", position, MASK, NO_LIMIT, 64)
 
 
+@both_forms
+def test_short_texts_get_their_heads_between_what_has_them(form: Form) -> None:
+    framed = frame(FIN | BINARY, b"\xff" * 70000, UNMASKED)
+    for length in range(126):
+        text = "x" * length
+        headed = frame(FIN | TEXT, text.encode(), UNMASKED)
+        assert headed == form.join_frames([text])
+        assert headed + framed + headed * 2 == form.join_frames([text, framed, text, b"", text])
+
+
+@both_forms
+def test_text_of_a_class_of_its_own_gets_its_head(form: Form) -> None:
+    class Text(str):
+        __slots__ = ()
+
+    assert b"\x81\x05Hello" == form.join_frames([Text("Hello")])
+
+
+@both_forms
+def test_what_is_framed_is_joined_and_one_piece_is_not_copied(form: Form) -> None:
+    assert b"" == form.join_frames([])
+    assert b"\x82\x00\x81\x01a" == form.join_frames([b"\x82\x00", b"\x81", b"\x01a"])
+    alone = b"\x81\x01a"
+    assert alone is form.join_frames([alone])
+
+
+@both_forms
+@pytest.mark.parametrize("text", ["x" * 126, "ü", "€" * 125, "\ud800"])
+def test_text_that_is_long_or_not_ascii_is_not_framed_late(form: Form, text: str) -> None:
+    with pytest.raises(ValueError, match="short and ASCII"):
+        form.join_frames([text])
+    with pytest.raises(ValueError, match="short and ASCII"):
+        form.join_frames([b"\x82\x00", "a", text])
+
+
+@both_forms
+@pytest.mark.parametrize("wrong", [None, 3])
+def test_piece_of_another_type_is_refused(form: Form, wrong: bytes) -> None:
+    with pytest.raises(TypeError):
+        form.join_frames(["a", wrong])
+
+
 # What is nearly a stream of whole messages: most octets at random would end the first head.
 pieces = st.one_of(
     st.binary(max_size=20),
@@ -209,6 +256,8 @@ def test_native_form_refuses_arguments_of_another_type(arguments: tuple[object, 
     with pytest.raises(TypeError):
         whole.parse_message(*arguments)  # type: ignore[arg-type]  # that is what is tested
     with pytest.raises(TypeError):
+        whole.join_frames(arguments)  # type: ignore[arg-type]  # the same
+    with pytest.raises(TypeError):
         whole.parse_messages(*arguments, 0, 9, 9)  # type: ignore[arg-type,call-arg]  # the same
 
 
@@ -224,12 +273,16 @@ def load_beside(native: ModuleType, monkeypatch: pytest.MonkeyPatch) -> ModuleTy
 
 def test_native_form_is_taken_where_it_was_built(monkeypatch: pytest.MonkeyPatch) -> None:
     native = ModuleType("rfc6455._native")
-    vars(native).update(parse_message="native message", parse_messages="native messages")
+    vars(native).update(
+        join_frames="native join", parse_message="native message", parse_messages="native messages"
+    )
     loaded = load_beside(native, monkeypatch)
+    assert "native join" == loaded.join_frames
     assert ("native message", "native messages") == (loaded.parse_message, loaded.parse_messages)
 
 
 def test_plain_form_is_taken_where_it_was_not(monkeypatch: pytest.MonkeyPatch) -> None:
     loaded = load_beside(ModuleType("rfc6455._native"), monkeypatch)
+    assert loaded.plain_join_frames == loaded.join_frames
     plain = loaded.plain_parse_message, loaded.plain_parse_messages
     assert plain == (loaded.parse_message, loaded.parse_messages)
