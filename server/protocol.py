@@ -111,9 +111,10 @@ class WebSocketSession(WritingHalf):
     def data_received(self, data: bytes) -> None:
         """Handle what a read brought, and answer it in one write."""
         self.is_alive = True
-        self._traffic.bytes_received += len(data)
+        size = len(data)
+        self._traffic.bytes_received += size
         self._connection.receive_data(data)
-        self._pump(len(data))
+        self._pump(size)
 
     def eof_received(self) -> None:
         """Note that the peer sends no more; the transport then closes itself (RFC 6455 7.1.4)."""
@@ -197,7 +198,7 @@ class WebSocketSession(WritingHalf):
             traffic.look_at -= octets - received + connection.octets_held - held_before
         if traffic.bytes_received + traffic.bytes_sent > traffic.look_at:
             self._context.budget.look()
-        if connection.is_over:
+        if connection.sending is not _OPEN and connection.is_over:
             self._finish()
 
     def _charge(self, allowance: Allowance, now: float, messages: int, frames: int, octets: int) -> None:

@@ -127,8 +127,9 @@ class WritingHalf:
 
     def send(self, message: Message) -> None:
         """Send a message, behind all that waits. Raises SessionClosed, or UnicodeEncodeError."""
-        if self._is_ended or self._close_wanted is not None or self._connection.sending is not _OPEN:
-            raise SessionClosed(self._connection.close_code)
+        connection = self._connection
+        if self._is_ended or self._close_wanted is not None or connection.sending is not _OPEN:
+            raise SessionClosed(connection.close_code)
         outbox = self._outbox
         if outbox is not None and (self.is_paused or not outbox.is_empty):
             if isinstance(message, str) and not message.isascii():
@@ -140,12 +141,12 @@ class WritingHalf:
                 self._transport.pause_reading()
             return
         if isinstance(message, str):
-            self._connection.send_text(message)
+            connection.send_text(message)
         else:
-            self._connection.send_binary(message)
+            connection.send_binary(message)
         self._traffic.messages_sent += 1
-        self._unwritten += len(message)
-        if self._unwritten > MAX_BATCH:
+        unwritten = self._unwritten = self._unwritten + len(message)
+        if unwritten > MAX_BATCH:
             # A read may bring small messages with large replies: the transport is to feel them, and pause.
             self._write()
         elif not self._is_corked and (outbox is None or not outbox.is_dirty):
