@@ -169,8 +169,9 @@ class Connection:
 
         Raises ProtocolError, behind all that came before the fault; the connection has then failed.
         """
-        if self._messages:
-            return self._messages.pop()
+        messages = self._messages
+        if messages:
+            return messages.pop()
         reader = self._reader
         try:
             if reader is None:
@@ -282,10 +283,11 @@ class Connection:
         frame: str | bytes = text
         if not (_FRAMED_LATE and len(text) < self._plain_below and not compress and _is_ascii(text)):
             payload = text.encode()
-            if len(payload) >= self._plain_below or compress:
+            size = len(payload)
+            if size >= self._plain_below or compress:
                 self._send_message(_TEXT, payload, compress)
                 return
-            frame = _TEXT_HEADS[len(payload)] + payload
+            frame = _TEXT_HEADS[size] + payload
         out = self._out
         if out is None:
             out = self._out = []

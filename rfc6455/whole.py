@@ -55,9 +55,10 @@ def plain_parse_messages(
     messages: list[str | bytes] = []
     stop = position
     size = len(data)
+    head_size = 6 if mask_bit else 2
     # The hot loop.
     for _ in range(min(most, MAX_PARSED)):
-        start = stop + 2
+        start = stop + head_size
         if start > size:
             break
         first = data[stop]
@@ -67,30 +68,28 @@ def plain_parse_messages(
         length = data[stop + 1] ^ mask_bit
         if length > 125:
             if length == 126 and start + 2 <= size:
-                length = data[start] << 8 | data[start + 1]
+                length = data[stop + 2] << 8 | data[stop + 3]
                 start += 2
                 if length < 126:
                     break
             elif length == 127 and start + 8 <= size:
-                length = _integer(data[start : start + 8])
+                length = _integer(data[stop + 2 : stop + 10])
                 start += 8
                 if length < 65536:
                     break
             else:
                 break
-        if mask_bit:
-            start += 4
         end = start + length
         if end > size or length > max_message_size:
             break
         if not mask_bit:
             payload = data[start:end]
-        elif length <= MAX_INTEGER:
+        elif length > MAX_INTEGER:
+            payload = mask(data, start, end, data[start - 4 : start], 0)
+        else:
             # As mask() has it, but a call nearer.
             repeated = (data[start - 4 : start] * ((length + 3) >> 2))[:length]
             payload = (_integer(data[start:end]) ^ _integer(repeated)).to_bytes(length)
-        else:
-            payload = mask(data, start, end, data[start - 4 : start], 0)
         try:
             messages.append(payload.decode() if first == _WHOLE_TEXT else payload)
         except UnicodeDecodeError:
