@@ -230,10 +230,25 @@ static const char *octets_of(PyObject *piece, Py_ssize_t *size, int *headless)
     }
     if (!PyUnicode_Check(piece))
         return (const char *)refuse(PyExc_TypeError, "a piece must be bytes or str");
-    if (!PyUnicode_IS_ASCII(piece) || PyUnicode_GET_LENGTH(piece) > 125)
-        return (const char *)refuse(PyExc_ValueError, "a text without a head must be short and ASCII");
+    if (!PyUnicode_IS_ASCII(piece))
+        return (const char *)refuse(PyExc_ValueError, "a text without a head must be ASCII");
     *size = PyUnicode_GET_LENGTH(piece);
     return (const char *)PyUnicode_1BYTE_DATA(piece);
+}
+
+/* 5.2: the shortest form that holds the length. */
+static char *write_head(char *to, Py_ssize_t length)
+{
+    *to++ = (char)WHOLE_TEXT;
+    if (length < 126) {
+        *to++ = (char)length;
+        return to;
+    }
+    const int width = length < 65536 ? 2 : 8;
+    *to++ = width == 2 ? 126 : 127;
+    for (int i = width - 1; i >= 0; i--)
+        *to++ = (char)(length >> 8 * i);
+    return to;
 }
 
 static PyObject *joined(PyObject *pieces)
@@ -244,9 +259,10 @@ static PyObject *joined(PyObject *pieces)
     for (Py_ssize_t i = 0; i < count; i++) {
         if (!octets_of(PyList_GET_ITEM(pieces, i), &size, &headless))
             return NULL;
-        if (size > PY_SSIZE_T_MAX - 2 - total)
+        const Py_ssize_t head = !headless ? 0 : size < 126 ? 2 : size < 65536 ? 4 : 10;
+        if (size > PY_SSIZE_T_MAX - head - total)
             return PyErr_NoMemory();
-        total += headless ? 2 + size : size;
+        total += head + size;
     }
     if (count == 1 && PyBytes_CheckExact(PyList_GET_ITEM(pieces, 0)))
         return Py_NewRef(PyList_GET_ITEM(pieces, 0));
@@ -256,10 +272,8 @@ static PyObject *joined(PyObject *pieces)
     char *to = PyBytes_AS_STRING(frames);
     for (Py_ssize_t i = 0; i < count; i++) {
         const char *from = octets_of(PyList_GET_ITEM(pieces, i), &size, &headless);
-        if (headless) {
-            *to++ = (char)WHOLE_TEXT;
-            *to++ = (char)size;
-        }
+        if (headless)
+            to = write_head(to, size);
         memcpy(to, from, size);
         to += size;
     }

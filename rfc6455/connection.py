@@ -281,7 +281,7 @@ class Connection:
         if self.sending is not _SENDING_OPEN or self._fragment_opcode != _CONTINUATION:
             raise self._refusal()
         frame: str | bytes = text
-        if not (_FRAMED_LATE and len(text) < self._plain_below and not compress and _is_ascii(text)):
+        if not (_FRAMED_LATE and self._lacks_only_a_head(text, compress)):
             payload = text.encode()
             size = len(payload)
             if size >= self._plain_below or compress:
@@ -418,6 +418,12 @@ class Connection:
                     payload = deflater.compress(payload)
                     first |= RSV1
         self._append(first, payload)
+
+    def _lacks_only_a_head(self, text: str, compress: bool | None) -> bool:
+        """Tell whether a text is its own payload: ASCII, neither masked nor worth compressing."""
+        if len(text) >= self._plain_below and (self.deflate is not None or self._masking_key is not None):
+            return False
+        return not compress and _is_ascii(text)
 
     def _own_deflater(self) -> Deflater | None:
         """Return the codec, made when first needed; None when messages go as they are."""

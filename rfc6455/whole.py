@@ -1,10 +1,11 @@
 """Whole messages: most come unfragmented, and are here with their last octet; these are parsed together.
 
-Those that go as short texts are framed together, too.
+ASCII texts that go are framed together, too.
 
 The native form, when it was built, takes the place of the plain one under the same name.
 """
 
+from struct import pack
 from typing import Final
 
 from .masking import MAX_INTEGER, NATIVE, mask
@@ -14,7 +15,7 @@ __all__ = ["FRAMED_LATE", "MAX_PARSED", "join_frames", "parse_message", "parse_m
 # Messages that are parsed at a time, before the first of them is handed on.
 MAX_PARSED: Final = 64
 
-# Whether a short ASCII text is best framed when all is joined, and not when it is sent.
+# Whether an ASCII text is best framed when all is joined, and not when it is sent.
 FRAMED_LATE: Final = NATIVE
 
 _WHOLE_TEXT: Final = 0x81
@@ -101,7 +102,7 @@ def plain_parse_messages(
 
 
 def plain_join_frames(pieces: list[str | bytes]) -> bytes:
-    """Join what is framed, in any pieces, and short ASCII texts that still lack their heads."""
+    """Join what is framed, in any pieces, and ASCII texts that still lack their heads."""
     try:
         return b"".join(pieces)  # type: ignore[arg-type]  # a text among them is a TypeError
     except TypeError:
@@ -109,9 +110,17 @@ def plain_join_frames(pieces: list[str | bytes]) -> bytes:
 
 
 def _framed(text: str) -> bytes:
-    if not text.isascii() or len(text) > 125:
-        raise ValueError("a text without a head must be short and ASCII")
-    return bytes((_WHOLE_TEXT, len(text))) + text.encode()
+    if not text.isascii():
+        raise ValueError("a text without a head must be ASCII")
+    length = len(text)
+    # 5.2: the shortest form that holds the length.
+    if length < 126:
+        head = bytes((_WHOLE_TEXT, length))
+    elif length < 65536:
+        head = pack("!BBH", _WHOLE_TEXT, 126, length)
+    else:
+        head = pack("!BBQ", _WHOLE_TEXT, 127, length)
+    return head + text.encode()
 
 
 try:

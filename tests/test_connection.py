@@ -386,7 +386,11 @@ def test_texts_of_every_length_are_framed_in_order_in_one_piece_or_many(
     # A compiled build frames late whatever this says.
     monkeypatch.setattr("rfc6455.connection._FRAMED_LATE", is_late)
     in_pieces, in_one = connected(role, deflate), connected(role, deflate)
-    texts = [character * length for length in (0, 1, 9, 62, 63, 125, 126, 300) for character in ("x", "ü")]
+    texts = [
+        character * length
+        for length in (0, 1, 9, 62, 63, 125, 126, 300, 65535, 65536)
+        for character in ("x", "ü")
+    ]
     expected = []
     for connection in (in_pieces, in_one):
         for text in texts:

@@ -179,9 +179,9 @@ def test_position_outside_the_data_is_refused(form: Form, position: int) -> None
 
 
 @both_forms
-def test_short_texts_get_their_heads_between_what_has_them(form: Form) -> None:
+def test_texts_get_their_heads_between_what_has_them(form: Form) -> None:
     framed = frame(FIN | BINARY, b"\xff" * 70000, UNMASKED)
-    for length in range(126):
+    for length in LENGTHS:
         text = "x" * length
         headed = frame(FIN | TEXT, text.encode(), UNMASKED)
         assert headed == form.join_frames([text])
@@ -205,11 +205,11 @@ def test_what_is_framed_is_joined_and_one_piece_is_not_copied(form: Form) -> Non
 
 
 @both_forms
-@pytest.mark.parametrize("text", ["x" * 126, "ü", "€" * 125, "\ud800"])
-def test_text_that_is_long_or_not_ascii_is_not_framed_late(form: Form, text: str) -> None:
-    with pytest.raises(ValueError, match="short and ASCII"):
+@pytest.mark.parametrize("text", ["ü", "€" * 126, "\ud800"])
+def test_text_that_is_not_ascii_is_not_framed_late(form: Form, text: str) -> None:
+    with pytest.raises(ValueError, match="must be ASCII"):
         form.join_frames([text])
-    with pytest.raises(ValueError, match="short and ASCII"):
+    with pytest.raises(ValueError, match="must be ASCII"):
         form.join_frames([b"\x82\x00", "a", text])
 
 

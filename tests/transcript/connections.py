@@ -218,10 +218,11 @@ def conversation(random: Random, number: int) -> list[str]:
             heard.append(attempt(end.next_event))
             if heard[-1] == "None":
                 break
-        lines.append(f"{heard} {told(end.data_to_send())} {state(end, _CONNECTION)}")
+        said = b"".join(end.data_to_send())
+        lines.append(f"{heard} {told(said)} {state(end, _CONNECTION)}")
     end.receive_eof()
     lines += [attempt(end.next_event) for _ in range(9)]
-    return [*lines, told(end.data_to_send()), state(end, _CONNECTION)]
+    return [*lines, told(b"".join(end.data_to_send())), state(end, _CONNECTION)]
 
 
 def parsing(random: Random, number: int) -> list[str]:
