@@ -86,7 +86,7 @@ def make_context(
     of_rooms = Route(lambda: spoken, ("rooms",))
     routes = {"/": of_rooms, "/ws": of_rooms, "/echo": Route(lambda: echo, ("echo",))}
     for path, handler in handlers.items():
-        routes[path] = Route(lambda handler=handler: Stream(handler, tasks))  # type: ignore[misc]
+        routes[path] = Route(lambda handler=handler: Stream(handler, tasks, fanout.wakeups))  # type: ignore[misc]
     return Context(
         settings=settings,
         clock=loop.time,

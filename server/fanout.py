@@ -13,6 +13,7 @@ from .histogram import BRIEF, Histogram
 from .outbox import Outbox
 from .tick import MAX_BATCH, Item, Link, Tick
 from .traffic import Traffic
+from .wakeup import Wakeups
 
 logger = logging.getLogger(__name__)
 
@@ -35,6 +36,7 @@ class Fanout:
         "_schedule",
         "_traffic",
         "flushes",
+        "wakeups",
     )
 
     def __init__(
@@ -54,6 +56,8 @@ class Fanout:
         self._receivers: Collection[Outbox] | None = None
         self._count = 0
         self._link: Link | None = None
+        # They are run before the flush: what the tasks send leaves with the rest.
+        self.wakeups = Wakeups(self._schedule_once)
         # Seconds that each flush to more than one session took.
         self.flushes = Histogram(BRIEF)
 
@@ -92,6 +96,14 @@ class Fanout:
         self._link = link
         self._schedule_once()
 
+    def end_turn(self) -> None:
+        """Wake who waits, and flush."""
+        try:
+            self.wakeups.run()
+        finally:
+            self.flush()
+            self._schedule_once()
+
     def flush(self) -> None:
         """Deliver what is in every dirty outbox. What they cause in turn waits for the next flush."""
         self._is_scheduled = False
@@ -117,6 +129,6 @@ class Fanout:
             self.flushes.observe(perf_counter() - begun)
 
     def _schedule_once(self) -> None:
-        if self._dirty and not self._is_scheduled:
+        if (self._dirty or self.wakeups.due) and not self._is_scheduled:
             self._is_scheduled = True
-            self._schedule(self.flush)
+            self._schedule(self.end_turn)

@@ -7,9 +7,9 @@ from typing import Final, NamedTuple, final
 
 from .configuration import load
 from .dialects.application import MAX_CLOSE_REASON
+from .dialects.arrivals import MAX_WAITING, MAX_WAITING_SIZE
 from .dialects.rooms import MAX_REASON
 from .dialects.rooms_schema import MAX_LISTED, MAX_TTL
-from .dialects.stream import MAX_WAITING, MAX_WAITING_SIZE
 from .flow import MAX_NOTES
 from .idempotency import MAX_ID, MAX_IN_ALL, MAX_PER_SENDER
 from .kinds import show_bytes

@@ -1,7 +1,10 @@
 """The fan-out flushes once a turn whoever has something to send, each in its own order."""
 
 import logging
+import sys
 import weakref
+from collections.abc import Callable
+from functools import partial
 from typing import final
 
 import pytest
@@ -12,6 +15,7 @@ from server.hub import Hub
 from server.publication import Shared
 from server.session import Session
 from server.tick import Item, Message
+from server.wakeup import Wakeup
 from tests.stage import Carrier, Stage, owners
 
 
@@ -51,6 +55,13 @@ class Farewell:
     def disconnected(self, session: Session, code: int) -> None:
         self.hub.exit(session)
         self.fanout.send(f"{session.id} left", self.hub.registry.outboxes)
+
+
+def waiting(stage: Stage, callback: Callable[[], object]) -> Wakeup:
+    """A wakeup that one waits for who does as it is told."""
+    wakeup = Wakeup(stage.fanout.wakeups)
+    wakeup.add_done_callback(lambda _: callback())
+    return wakeup
 
 
 def test_nothing_is_scheduled_while_nobody_has_anything_to_send() -> None:
@@ -169,3 +180,46 @@ def test_sessions_of_two_deliveries_each_get_their_own() -> None:
     stage.end_turn()
     assert first.writes == second.writes
     assert first.writes[0] is not second.writes[0]
+
+
+async def test_what_the_woken_send_leaves_in_the_same_turn_and_write() -> None:
+    stage = Stage()
+    member = stage.connect("a")
+    for message in ("1", "2"):
+        waiting(stage, partial(stage.fanout.send, message, [member.outbox])).wake()
+    stage.fanout.send("0", [member.outbox])
+    assert ([], 1) == (member.heard, len(stage.scheduled))
+    stage.end_turn()
+    assert (["0", "1", "2"], 1) == (member.heard, len(member.writes))
+    assert [] == stage.scheduled
+
+
+async def test_whom_the_woken_wake_waits_for_the_next_turn() -> None:
+    stage = Stage()
+    woken: list[str] = []
+    last = waiting(stage, lambda: woken.append("last"))
+
+    def wake_the_last() -> None:
+        woken.append("first")
+        last.wake()
+
+    first = waiting(stage, wake_the_last)
+    first.wake()
+    stage.end_turn()
+    assert (["first"], 1) == (woken, len(stage.scheduled))
+    stage.end_turn()
+    assert (["first", "last"], 0) == (woken, len(stage.scheduled))
+
+
+async def test_one_that_stops_the_loop_keeps_no_other_from_being_woken_and_flushed() -> None:
+    stage = Stage()
+    member = stage.connect("a")
+    woken: list[str] = []
+    waiting(stage, sys.exit).wake()
+    waiting(stage, lambda: woken.append("last")).wake()
+    stage.fanout.send("hello", [member.outbox])
+    with pytest.raises(SystemExit):
+        stage.end_turn()
+    assert (["hello"], [], 1) == (member.heard, woken, len(stage.scheduled))
+    stage.end_turn()
+    assert ["last"] == woken

@@ -8,7 +8,8 @@ import msgspec
 import pytest
 
 from rfc6455 import StateError
-from server.dialects.stream import MAX_WAITING, MAX_WAITING_SIZE, Handler, Stream
+from server.dialects.arrivals import MAX_WAITING, MAX_WAITING_SIZE
+from server.dialects.stream import Handler, Stream
 from server.service import Service
 from server.session import SessionClosed
 from server.settings import Settings
@@ -249,12 +250,12 @@ async def test_client_is_read_no_further_than_the_handler_takes(service: Serve) 
         (session,) = running.sessions()
         waiting = session.dialect
         assert isinstance(waiting, Stream)
-        await eventually(MAX_WAITING - 1, lambda: len(waiting._waiting or ()))
+        await eventually(MAX_WAITING - 1, lambda: len(waiting._arrivals._waiting or ()))
         assert is_reading(running)
         for number in range(MAX_WAITING - 1, MAX_WAITING + 10):
             await client.send(text(str(number)))
         await eventually(False, lambda: is_reading(running))
-        assert MAX_WAITING == len(waiting._waiting or ())
+        assert MAX_WAITING == len(waiting._arrivals._waiting or ())
         gate.set()
         await eventually([str(number) for number in range(MAX_WAITING + 10)], lambda: received)
         assert is_reading(running)
@@ -276,7 +277,7 @@ async def test_client_is_read_no_further_than_so_many_octets(
         (session,) = running.sessions()
         waiting = session.dialect
         assert isinstance(waiting, Stream)
-        await eventually(1, lambda: len(waiting._waiting or ()))
+        await eventually(1, lambda: len(waiting._arrivals._waiting or ()))
         assert reads == is_reading(running)
         if reads:
             assert Frame(10, b"a") == await client.frame()
@@ -410,6 +411,101 @@ async def test_message_that_comes_as_its_wait_is_cancelled_is_the_next() -> None
     transport = FakeTransport(Service(Settings(), {"/app": handler}))
     transport.open("/app")
     await eventually(["a", "b"], lambda: taken)
+
+
+async def test_handler_that_is_cancelled_as_a_message_comes_may_still_take_it() -> None:
+    taken: list[Message] = []
+
+    async def handler(stream: Stream) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        asyncio.get_running_loop().call_soon(receive, task)
+        with pytest.raises(asyncio.CancelledError):
+            await anext(stream)
+        task.uncancel()
+        taken.extend([await anext(stream), await anext(stream)])
+
+    def receive(task: asyncio.Task[None]) -> None:
+        transport.receive(text("a") + text("b"))
+        task.cancel()
+
+    transport = FakeTransport(Service(Settings(), {"/app": handler}))
+    transport.open("/app")
+    await eventually(["a", "b"], lambda: taken)
+
+
+async def test_message_that_comes_when_its_wait_has_timed_out_is_the_next() -> None:
+    taken: list[Message] = []
+
+    async def handler(stream: Stream) -> None:
+        for _ in range(3):
+            with pytest.raises(TimeoutError):
+                await asyncio.wait_for(anext(stream), 0.001)
+        transport.receive(text("a") + text("b"))
+        for _ in range(2):
+            taken.append(await asyncio.wait_for(anext(stream), 60))
+        asyncio.get_running_loop().call_soon(transport.receive, text("c"))
+        taken.append(await asyncio.wait_for(anext(stream), 60))
+
+    transport = FakeTransport(Service(Settings(), {"/app": handler}))
+    transport.open("/app")
+    await eventually(["a", "b", "c"], lambda: taken)
+
+
+async def test_wait_may_be_begun_anew_before_one_that_was_cancelled_has_ended() -> None:
+    taken: list[Message] = []
+
+    async def handler(stream: Stream) -> None:
+        cancelled = asyncio.ensure_future(anext(stream))
+        await asyncio.sleep(0)
+        cancelled.cancel()
+        asyncio.get_running_loop().call_soon(transport.receive, text("a"))
+        taken.append(await anext(stream))
+        assert cancelled.cancelled()
+
+    transport = FakeTransport(Service(Settings(), {"/app": handler}))
+    transport.open("/app")
+    await eventually(["a"], lambda: taken)
+
+
+async def test_second_to_wait_is_told_that_there_is_a_first() -> None:
+    taken: list[Message] = []
+
+    async def handler(stream: Stream) -> None:
+        first = asyncio.ensure_future(anext(stream))
+        await asyncio.sleep(0)
+        with pytest.raises(RuntimeError, match="Another task is waiting"):
+            await anext(stream)
+        transport.receive(text("a"))
+        taken.append(await first)
+
+    transport = FakeTransport(Service(Settings(), {"/app": handler}))
+    transport.open("/app")
+    await eventually(["a"], lambda: taken)
+
+
+async def test_what_a_turn_brings_several_handlers_is_answered_in_that_turn_in_a_write_each() -> None:
+    service = Service(Settings(**NO_RATES), {"/app": echo})
+    transports = [FakeTransport(service) for _ in range(3)]
+    for transport in transports:
+        transport.open("/app")
+    await asyncio.sleep(0)
+    answered: list[list[bytes]] = []
+
+    def look() -> None:
+        answered.extend(transport.writes.copy() for transport in transports)
+
+    loop = asyncio.get_running_loop()
+    for transport in transports:
+        transport.receive(text("a") + text("b"))
+    # Behind the end of this turn.
+    loop.call_soon(look)
+    await eventually(3, lambda: len(answered))
+    assert [1, 1, 1] == [len(writes) for writes in answered]
+    for transport in transports:
+        assert [said("a"), said("b")] == transport.frames()
+        transport.lose()
+    await eventually(0, lambda: len(service.context.connections))
 
 
 async def test_who_waits_for_a_message_that_another_takes_waits_for_the_next() -> None:

@@ -1,15 +1,14 @@
-"""Handling: the coroutines of a stream, apart from it because what awaits isn't compiled."""
+"""Handling: the coroutine of a stream, apart from it because what awaits isn't compiled."""
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 from ..logs import CONNECTION
 from ..session import Session, SessionClosed
 
 S = TypeVar("S")
-T = TypeVar("T")
 
 logger = logging.getLogger(__name__)
 
@@ -30,9 +29,3 @@ async def handle(handler: Callable[[S], Awaitable[None]], stream: S, session: Se
         session.kick(1011, "internal error")
     else:
         session.close()
-
-
-async def after(arrival: asyncio.Future[None], iterator: AsyncIterator[T]) -> T:
-    """Wait until something has come, and take it."""
-    await arrival
-    return await anext(iterator)

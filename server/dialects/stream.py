@@ -1,7 +1,6 @@
 """Stream: a session for an application's coroutine: `async for` over messages, `await send()`."""
 
 import asyncio
-from collections import deque
 from collections.abc import Awaitable, Callable, Generator
 from typing import Any, Final, Self, cast, final
 
@@ -10,12 +9,9 @@ from msgspec import Raw
 from ..publication import Publication, Replay, Shared
 from ..session import Session
 from ..tick import Message
-from .handling import after, handle
-
-# What may wait for the coroutine before the client is read no further: messages, and octets of them.
-MAX_WAITING: Final = 64
-MAX_WAITING_SIZE: Final = 64 * 1024
-
+from ..wakeup import Wakeups
+from .arrivals import Arrivals
+from .handling import handle
 
 # It is at its end: to await that costs neither a future nor a turn of the loop.
 _NO_STEPS: Final = cast(Generator[Any, Any, None], iter(()))
@@ -45,26 +41,19 @@ class Stream:
 
     name = "stream"
 
-    __slots__ = (
-        "_handler",
-        "_is_done",
-        "_is_over",
-        "_tasks",
-        "_waiter",
-        "_waiting",
-        "_waiting_size",
-        "session",
-    )
+    __slots__ = ("_arrivals", "_handler", "_is_done", "_tasks", "_wakeups", "session")
 
-    def __init__(self, handler: "Handler", tasks: set[asyncio.Task[None]]) -> None:
+    def __init__(
+        self,
+        handler: "Handler",
+        tasks: set[asyncio.Task[None]],
+        wakeups: Wakeups,
+    ) -> None:
         self.session: Session
+        self._arrivals: Arrivals
         self._handler = handler
         self._tasks = tasks
-        self._waiting: deque[Message] | None = None
-        self._waiting_size = 0
-        self._waiter: asyncio.Future[None] | None = None
-        # Over: the session is; done: the handler is.
-        self._is_over = False
+        self._wakeups = wakeups
         self._is_done = False
 
     # The handler's side.
@@ -74,19 +63,7 @@ class Stream:
 
     def __anext__(self) -> Awaitable[Message]:
         """Return what to await for the next message; the iteration ends with the session."""
-        if not self._waiting and not self._is_over:
-            self.session.release()
-            if not self._waiting and not self._is_over:
-                self._waiter = asyncio.get_running_loop().create_future()
-                return after(self._waiter, self)
-        return self._take()
-
-    async def _take(self) -> Message:
-        if not self._waiting:
-            raise StopAsyncIteration
-        message = self._waiting.popleft()
-        self._waiting_size -= len(message)
-        return message
+        return self._arrivals
 
     def send(self, message: Message) -> Awaitable[None]:
         """Send; awaiting the result waits while the client is behind. Raises SessionClosed."""
@@ -103,6 +80,7 @@ class Stream:
     def connected(self, session: Session) -> None:
         """Start the handler."""
         self.session = session
+        self._arrivals = Arrivals(session, self._wakeups)
         coroutine = handle(self._handler, self, session)
         task = asyncio.get_running_loop().create_task(coroutine, name=f"session {session.id}")
         self._tasks.add(task)
@@ -110,15 +88,8 @@ class Stream:
 
     def receive(self, session: Session, message: Message) -> None:
         """Let a message wait for the handler, which is woken once for all that a read brings."""
-        if self._is_done:
-            return
-        if self._waiting is None:
-            self._waiting = deque()
-        self._waiting.append(message)
-        self._waiting_size += len(message)
-        if len(self._waiting) >= MAX_WAITING or self._waiting_size >= MAX_WAITING_SIZE:
-            session.hold()
-        self._wake()
+        if not self._is_done:
+            self._arrivals.put(message)
 
     @staticmethod
     def encode(item: Shared) -> Message | None:
@@ -134,26 +105,17 @@ class Stream:
 
     def octets_held(self, session: Session) -> int:
         """Count what waits for the handler."""
-        return self._waiting_size
+        return self._arrivals.size
 
     def disconnected(self, session: Session, code: int) -> None:
         """End the iteration, behind what still waits."""
-        self._is_over = True
-        self._wake()
-
-    def _wake(self) -> None:
-        if self._waiter is not None:
-            if not self._waiter.done():
-                self._waiter.set_result(None)
-            self._waiter = None
+        self._arrivals.end()
 
     def _handled(self, task: asyncio.Task[None]) -> None:
         """Let nobody take what still comes: but behind it comes the client's Close."""
         self._tasks.discard(task)
         self._is_done = True
-        self._waiting = None
-        self._waiting_size = 0
-        self.session.release()
+        self._arrivals.clear()
 
 
 Handler = Callable[[Stream], Awaitable[None]]
