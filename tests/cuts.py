@@ -65,6 +65,7 @@ async def run(
     lifetime: float,
     seconds: float = 1e9,
     max_cuts: int = sys.maxsize,
+    short_absence: float = SHORT_ABSENCE,
     long_absence: float = LONG_ABSENCE,
     seed: int = 0,
 ) -> Report:
@@ -80,9 +81,8 @@ async def run(
         for number in range(clients)
     ]
     over = asyncio.Event()
-    living = [
-        asyncio.create_task(_live(one, port, lifetime, long_absence, chance, over)) for one in all_clients
-    ]
+    absences = short_absence, long_absence
+    living = [asyncio.create_task(_live(one, port, lifetime, absences, chance, over)) for one in all_clients]
     began = time.monotonic()
     while time.monotonic() - began < seconds and tally.cuts < max_cuts:
         await asyncio.sleep(1 / rate)
@@ -108,7 +108,7 @@ async def _live(
     client: Client,
     port: int,
     lifetime: float,
-    long_absence: float,
+    absences: tuple[float, float],
     chance: random.Random,
     over: asyncio.Event,
 ) -> None:
@@ -126,8 +126,8 @@ async def _live(
         if not client.lost.done():
             client.spare()
             return
-        is_long = chance.random() < LONG_ABSENCES
-        await _wait(over, chance.uniform(0, long_absence if is_long else SHORT_ABSENCE))
+        longest = absences[chance.random() < LONG_ABSENCES]
+        await _wait(over, chance.uniform(0, longest))
 
 
 async def _wait(over: asyncio.Event, seconds: float) -> None:
