@@ -116,10 +116,11 @@ class Fanout:
             outbox.is_dirty = False
             try:
                 if not outbox.write(tick):
-                    outbox.owner.deliver(tick)
+                    outbox.deliver(tick)
             except Exception:
                 # One session's fault is not its neighbours'.
                 owner = outbox.owner
+                assert owner is not None
                 logger.exception("session %s failed", owner.id, extra={"connection": owner.id})
                 owner.kick(1011, "internal error")
         self._traffic.bytes_sent += tick.bytes_written

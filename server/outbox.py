@@ -41,7 +41,8 @@ class Outbox:
         self.last: Link | None = None
         self.transport = transport
         self.delivery = delivery
-        self.owner = owner
+        # None when its connection is lost: who is told of that later still finds the same outbox in rooms.
+        self.owner: Owner | None = owner
         # What earlier turns brought.
         self.waiting: list[Item] | None = None
         # Whether the fan-out has it on its list.
@@ -87,6 +88,13 @@ class Outbox:
         self.part()
         self.last = None
         self.waiting = None
+
+    def deliver(self, tick: Tick) -> None:
+        """Have its session send what is in it; for one that is gone nothing is kept."""
+        if self.owner is None:
+            self.drop()
+        else:
+            self.owner.deliver(tick)
 
     def write(self, tick: Tick) -> bool:
         """Write what this turn brought, if that is all there is to do, and tell whether it was."""

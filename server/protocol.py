@@ -131,7 +131,8 @@ class WebSocketSession(WritingHalf):
         # A dialect may know its session, and an outbox does: together they would be garbage that waits for
         # the collector.
         del self.dialect
-        self._outbox = None
+        if self._outbox is not None:
+            self._outbox.owner = None
 
     def _pump(self, received: int = 0) -> None:
         """Take events until there are none, or until the session must wait; `received` octets are new."""

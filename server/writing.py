@@ -163,7 +163,7 @@ class WritingHalf:
         """Write what is in the outbox, in batches, until the transport has enough."""
         outbox = self._outbox
         # RFC 6455 5.5.1: behind our Close no message is sent.
-        if outbox is not None and self._connection.sending is not _OPEN:
+        if outbox is not None and (self._is_ended or self._connection.sending is not _OPEN):
             outbox.drop()
         if self._is_ended:
             # What was still to be done in this turn is nobody's any more.

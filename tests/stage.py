@@ -311,7 +311,13 @@ class Stage:
 
 def owners(outboxes: Iterable[Outbox]) -> list[Owner]:
     """The sessions whose outboxes they are."""
-    return [outbox.owner for outbox in outboxes]
+    return [owner_of(outbox) for outbox in outboxes]
+
+
+def owner_of(outbox: Outbox) -> Owner:
+    """The session whose outbox it is, which is still here."""
+    assert outbox.owner is not None
+    return outbox.owner
 
 
 def refusal_of(request: Callable[[], object]) -> str:

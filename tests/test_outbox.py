@@ -22,7 +22,7 @@ from tests.conftest import NO_RATES
 from tests.faketransport import FakeTransport
 from tests.provocations import session_of
 from tests.rawclient import CLOSE, PING, TEXT, text
-from tests.stage import Carrier, Stage
+from tests.stage import Carrier, Stage, owner_of
 from tests.test_publication import publication
 
 
@@ -361,7 +361,7 @@ async def test_nothing_is_written_to_who_was_kicked_in_the_same_turn(
     service, (transport,) = await members()
     (outbox,) = service.context.hub.registry.outboxes
     service.context.hub.publish(None, "a", "text")
-    outbox.owner.kick(CloseCode.POLICY_VIOLATION, "")
+    owner_of(outbox).kick(CloseCode.POLICY_VIOLATION, "")
     service.context.fanout.send("late", [outbox])
     await asyncio.sleep(0)
     assert ([CLOSE], []) == ([one.opcode for one in transport.frames()], caplog.records)

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from server.names import is_pattern, matches
 from server.patterns import MAX_PATTERNS, Patterns, _Node
-from tests.stage import Stage, owners, refusal_of
+from tests.stage import Stage, owner_of, owners, refusal_of
 
 WORD = st.sampled_from(["a", "b", "*"])
 PATTERNS = st.lists(
@@ -29,7 +29,7 @@ def test_hearers_are_those_whose_patterns_match_each_once_and_members_first(
         patterns.join(name, session)
         # One that hears by two patterns, and one that is a member too.
         patterns.join(name, member)
-    expected = {session.owner.id for name, session in joined.items() if matches(name, room)}
+    expected = {owner_of(session).id for name, session in joined.items() if matches(name, room)}
     hearers = list(patterns.hearers(room, [member]))
     assert member is hearers[0]
     assert expected == {session.id for session in owners(hearers[1:])}

@@ -3,7 +3,7 @@
 from server.overflow import DISCONNECT
 from server.presence import Change, Member
 from server.room import Room
-from tests.stage import Stage
+from tests.stage import Stage, owner_of
 
 
 def test_offsets_count_from_1_without_a_gap() -> None:
@@ -24,7 +24,7 @@ def test_members_stand_in_the_order_of_joining() -> None:
     assert [] == list(room.members)
     first, second, third = (stage.connect(id).outbox for id in "abc")
     for member in (second, third, first):
-        room.admit(member, Member(member.owner.id))
+        room.admit(member, Member(owner_of(member).id))
     room.dismiss(third)
     assert [second, first] == list(room.members)
 

@@ -542,6 +542,38 @@ async def test_published_payload_is_handed_on_as_it_is(service: Serve) -> None:
         assert [said('{"a":1}'), said("text"), said(b"\xff")] == await client.frames(3)
 
 
+@pytest.mark.parametrize("enters_late", [False, True])
+async def test_handler_leaves_the_hub_behind_its_connection(enters_late: bool) -> None:
+    gate = asyncio.Event()
+    kept: list[int] = []
+
+    async def member(stream: Stream) -> None:
+        if enters_late:
+            await gate.wait()
+        hub.enter(stream.session)
+        hub.memberships.join(stream.session, "a")
+        try:
+            await gate.wait()
+            for _ in range(3):
+                hub.publish(None, "a", "text")
+                # The end of the turn in which that is may be behind this task.
+                for _ in range(2):
+                    await asyncio.sleep(0)
+                kept.append(len(stream.session.outbox.items()))
+        finally:
+            hub.exit(stream.session)
+
+    service = Service(Settings(), {"/app": member})
+    hub = service.context.hub
+    transport = FakeTransport(service)
+    transport.open("/app")
+    await asyncio.sleep(0)
+    transport.lose()
+    gate.set()
+    await eventually([0, 0, 0], lambda: kept)
+    await eventually((0, []), lambda: (len(hub.registry.outboxes), [one for one in hub.rooms if one.members]))
+
+
 async def test_client_over_its_rate_is_closed(service: Serve) -> None:
     async with service({"/app": echo}, message_rate=1) as running:
         client = await running.open("/app")
