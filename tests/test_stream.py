@@ -469,18 +469,21 @@ async def test_wait_may_be_begun_anew_before_one_that_was_cancelled_has_ended() 
 
 
 async def test_second_to_wait_is_told_that_there_is_a_first() -> None:
+    streams: list[Stream] = []
     taken: list[Message] = []
 
     async def handler(stream: Stream) -> None:
-        first = asyncio.ensure_future(anext(stream))
-        await asyncio.sleep(0)
-        with pytest.raises(RuntimeError, match="Another task is waiting"):
-            await anext(stream)
-        transport.receive(text("a"))
-        taken.append(await first)
+        streams.append(stream)
+        taken.append(await anext(stream))
 
     transport = FakeTransport(Service(Settings(), {"/app": handler}))
     transport.open("/app")
+    await asyncio.sleep(0)
+    # By hand: of two tasks that wait the first could never be cancelled, and the test would hang.
+    second = anext(streams[0]).__await__()
+    with pytest.raises(RuntimeError, match="Another task is waiting"):
+        next(second)
+    transport.receive(text("a"))
     await eventually(["a"], lambda: taken)
 
 
