@@ -325,9 +325,9 @@ class ClientConnection(asyncio.Protocol):
 
     def _write(self) -> None:
         self._unsent = 0
-        pieces = self._connection.data_to_send()
-        if pieces and not self._transport.is_closing():
-            self._transport.write(b"".join(pieces))
+        data = self._connection.frames_to_send()
+        if data is not None and not self._transport.is_closing():
+            self._transport.write(data)
 
     # The end.
 
