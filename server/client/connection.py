@@ -1,7 +1,6 @@
 """An open connection: messages and Pings both ways, and the end."""
 
 import asyncio
-import time
 from collections import deque
 from collections.abc import Awaitable
 from contextlib import suppress
@@ -11,6 +10,7 @@ from typing import Final, Self, final
 from rfc6455 import Accepted, Close, CloseCode, Connection, Ping, Pong, ProtocolError, Receiving, Sending
 
 from .errors import ConnectionClosed, why
+from .pings import Pings
 
 Message = str | bytes
 
@@ -47,7 +47,6 @@ class ClientConnection(asyncio.Protocol):
         "_lost",
         "_owed_pong",
         "_pings",
-        "_pings_sent",
         "_readable",
         "_sent",
         "_transport",
@@ -80,9 +79,7 @@ class ClientConnection(asyncio.Protocol):
         self._owed_pong: bytes | None = None
         self._sent: asyncio.Future[None] = self._loop.create_future()
         self._sent.set_result(None)
-        # When each Pong came; None if it will not.
-        self._pings: dict[bytes, asyncio.Future[float | None]] = {}
-        self._pings_sent = 0
+        self._pings = Pings(self._loop)
         # The end: of messages, why without a Close, what is still to be done about it, and of TCP.
         self._has_ended = False
         self._why = ""
@@ -138,24 +135,16 @@ class ClientConnection(asyncio.Protocol):
         The Pong comes behind the messages that the server sent before it, so these must be taken.
         """
         self._check_open()
-        self._pings_sent += 1
-        payload = self._pings_sent.to_bytes(8, "big")
-        answered: asyncio.Future[float | None] = self._loop.create_future()
-        self._pings[payload] = answered
+        payload = self._pings.add()
         self._connection.ping(payload)
         if not self._inbox:
             # It was full, and all is taken: nobody has asked for more yet.
             self._release()
-        # The event loop's own clock may stand still for its turn.
-        sent_at = time.perf_counter()
         self._write()
-        try:
-            answered_at = await answered
-        finally:
-            self._pings.pop(payload, None)
-        if answered_at is None:
+        seconds = await self._pings.wait(payload)
+        if seconds is None:
             raise self._closed()
-        return answered_at - sent_at
+        return seconds
 
     def start_closing(self, code: int = CloseCode.NORMAL_CLOSURE, reason: str = "") -> None:
         """Send a Close, behind what was sent. Messages still arrive until the server's Close.
@@ -263,7 +252,7 @@ class ClientConnection(asyncio.Protocol):
             elif isinstance(event, Ping):
                 self._answer_ping(event)
             elif isinstance(event, Pong):
-                self._note_pong(event)
+                self._pings.note(event.payload)
             else:
                 self._end(event)
         self._write()
@@ -293,17 +282,6 @@ class ClientConnection(asyncio.Protocol):
             self._connection.pong(ping.payload)
         else:
             self._owed_pong = ping.payload
-
-    def _note_pong(self, pong: Pong) -> None:
-        # RFC 6455 5.5.3: it may answer several Pings, of which it names the last; others asked for nothing.
-        if pong.payload not in self._pings:
-            return
-        now = time.perf_counter()
-        sent = list(self._pings)
-        for payload in sent[: sent.index(pong.payload) + 1]:
-            answered = self._pings.pop(payload)
-            if not answered.done():
-                answered.set_result(now)
 
     # To the socket.
 
@@ -337,9 +315,7 @@ class ClientConnection(asyncio.Protocol):
         self._has_ended = True
         self._ending = ending
         self._readable.set()
-        for answered in self._pings.values():
-            if not answered.done():
-                answered.set_result(None)
+        self._pings.end()
         # Whoever waits for a message is woken before this is called.
         self._loop.call_soon(self._act_on_ending)
 
