@@ -134,12 +134,14 @@ class ClientConnection(asyncio.Protocol):
 
         The Pong comes behind the messages that the server sent before it, so these must be taken.
         """
-        self._check_open()
-        payload = self._pings.add()
-        self._connection.ping(payload)
         if not self._inbox:
             # It was full, and all is taken: nobody has asked for more yet.
             self._release()
+        self._check_open()
+        if self._has_ended:
+            raise self._closed()
+        payload = self._pings.add()
+        self._connection.ping(payload)
         self._write()
         seconds = await self._pings.wait(payload)
         if seconds is None:
@@ -218,6 +220,8 @@ class ClientConnection(asyncio.Protocol):
         if self._deadline is not None:
             self._deadline.cancel()
         self._lost.set()
+        # What waits for room in the inbox may hold Pongs, but nobody need ever make room.
+        self._pings.end()
         self._writable.set()
         self._readable.set()
 

@@ -275,6 +275,52 @@ async def test_ping_without_a_pong_ends_with_the_connection(peers: Listen, last:
             await connection.ping()
 
 
+async def test_ping_beside_messages_that_nobody_takes_ends_with_the_connection(peers: Listen) -> None:
+    async with peers() as listening:
+        connection, peer = await listening.open()
+        pinging = asyncio.create_task(connection.ping())
+        await peer.frame()
+        await peer.send(text("x" * MAX_WAITING_SIZE))
+        await eventually(False, connection._transport.is_reading)
+        connection.abort()
+        with pytest.raises(ConnectionClosed):
+            await pinging
+        assert "x" * MAX_WAITING_SIZE == await anext(connection)
+        assert [] == [message async for message in connection]
+
+
+async def test_ping_behind_the_servers_close_is_refused_before_that_is_answered() -> None:
+    transport = FakeTransport()
+
+    async def ping_when_all_is_read() -> None:
+        assert [] == [message async for message in transport.client]
+        await transport.client.ping()
+
+    pinging = asyncio.create_task(ping_when_all_is_read())
+    await turns(1)
+    transport.client.data_received(close_frame(1000))
+    await turns(3)
+    assert [closed(1000)] == transport.frames()
+    assert pinging.done()
+    with pytest.raises(ConnectionClosed):
+        await pinging
+    transport.abort()
+
+
+async def test_pong_that_was_guessed_answers_no_ping() -> None:
+    transport = FakeTransport()
+    client = transport.client
+    pong = encode_frame(Opcode.PONG, (1).to_bytes(8, "big"))
+    client.data_received(text("x" * MAX_WAITING_SIZE) + pong)
+    await anext(client)
+    pinging = asyncio.create_task(client.ping())
+    await turns(1)
+    assert not pinging.done()
+    client.data_received(pong)
+    assert await pinging > 0
+    transport.abort()
+
+
 # Cancelling. Each test ends in a census.
 
 
