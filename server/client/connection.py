@@ -99,6 +99,8 @@ class ClientConnection(asyncio.Protocol):
         while not self._inbox:
             if self._is_held:
                 self._release()
+                # One read may hold more messages than anybody takes in a turn.
+                await asyncio.sleep(0)
             elif self._has_ended:
                 raise StopAsyncIteration
             else:

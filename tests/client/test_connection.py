@@ -191,6 +191,19 @@ async def test_server_is_read_no_further_than_the_inbox_is_full(peers: Listen) -
         connection.abort()
 
 
+async def test_reader_of_messages_that_came_at_once_lets_others_have_their_turn() -> None:
+    transport = FakeTransport()
+    # Compressed, as many would hold a thousand times the octets that were read.
+    transport.client.data_received(text("x" * MAX_WAITING_SIZE) * 3)
+    others: list[str] = []
+    asyncio.get_running_loop().call_soon(others.append, "had their turn")
+    await anext(transport.client)
+    assert [] == others
+    await anext(transport.client)
+    assert ["had their turn"] == others
+    transport.abort()
+
+
 async def test_two_readers_share_the_messages(peers: Listen) -> None:
     async with peers() as listening:
         connection, peer = await listening.open()
