@@ -14,8 +14,9 @@ from bench.process import Process, Unusable
 from bench.servers import Door, Server
 from bench.workloads import Workload
 
-# Opening, warming up and draining come on top of the measured time.
+# Opening, warming up and draining come on top of the measured time; a machine may be an emulated one.
 _SPARE_SECONDS: Final = 90
+_SPARE_SECONDS_OF_A_CONNECTION: Final = 0.01
 
 Sample = dict[str, float]
 
@@ -39,25 +40,26 @@ class Generator:
             command += ["--awake", "1"]
         if workload.is_tls:
             command += ["--tls", "1"]
+        timeout = seconds + _SPARE_SECONDS + workload.connections * _SPARE_SECONDS_OF_A_CONNECTION
         if not workload.is_deflated:
-            return _sample(what, self._output(what, command, seconds))
+            return _sample(what, self._output(what, command, timeout))
         text = make_json(workload.size)
         with tempfile.NamedTemporaryFile() as payload:
             payload.write(deflate(text))
             payload.flush()
             command += ["--deflate", "1", "--payload", payload.name]
-            echo, *output = self._output(what, command, seconds)
+            echo, *output = self._output(what, command, timeout)
         is_compressed, octets = echo.split()
         if text != (inflate(bytes.fromhex(octets)) if is_compressed == "1" else bytes.fromhex(octets)):
             raise Unusable(f"{what}: the echo isn't what was sent")
         return _sample(what, output) | {"echo_octets": len(octets) // 2}
 
-    def _output(self, what: str, command: Sequence[str], seconds: float) -> list[str]:
+    def _output(self, what: str, command: Sequence[str], timeout: float) -> list[str]:
         with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
             try:
                 if self.core is not None:
                     os.sched_setaffinity(process.pid, {self.core})
-                output, complaints = process.communicate(timeout=seconds + _SPARE_SECONDS)
+                output, complaints = process.communicate(timeout=timeout)
             except subprocess.TimeoutExpired as error:
                 raise Unusable(f"{what}: the generator hangs") from error
             finally:

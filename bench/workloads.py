@@ -73,5 +73,7 @@ WORKLOADS: Final = (
     Workload("idle-echo-10k", "idle", "echo", connections=10_000),
     Workload("idle-room-10k", "idle", "room", connections=10_000),
     Workload("idle-echo-50k", "idle", "echo", connections=50_000),
+    Workload("idle-room-50k", "idle", "room", connections=50_000),
     Workload("idle-echo-100k", "idle", "echo", connections=100_000, on_demand=True),
+    Workload("idle-room-100k", "idle", "room", connections=100_000, on_demand=True),
 )
