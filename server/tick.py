@@ -90,14 +90,18 @@ class Tick:
         self.messages_written = 0
 
     def whole(self, link: Link, delivery: Delivery) -> bytes:
-        """Return the octets for all up to a link, counted as written; none if a batch can't hold them."""
+        """Return the octets for all up to a link, counted as written; none if a batch can't hold them.
+
+        Where no item makes a message there are none either, and none is counted.
+        """
         if link is not self._link or delivery is not self._delivery:
             link.is_open = False
             items = link.items()
             octets, count = self.batch(items, delivery)
             self._link = link
             self._delivery = delivery
-            self._octets, self._count = (octets, count) if count == len(items) else (b"", 0)
+            is_whole = octets and count == len(items)
+            self._octets, self._count = (octets, count) if is_whole else (b"", 0)
         self.bytes_written += len(self._octets)
         self.messages_written += self._count
         return self._octets

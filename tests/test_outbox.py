@@ -294,6 +294,16 @@ def test_more_than_a_batch_is_its_sessions_to_deliver(excess: int, is_straight: 
     assert is_straight == owner.outbox.is_empty
 
 
+def test_what_makes_no_message_is_its_sessions_to_count() -> None:
+    traffic = Traffic()
+    fanout = Fanout(lambda flush: None, lambda: 0.0, traffic=traffic)
+    owner = Owner("a")
+    owner.outbox.is_clear = True
+    fanout.send("", [owner.outbox])
+    fanout.flush()
+    assert ([[""]], [], 0) == (owner.delivered, owner.transport.writes, traffic.messages_sent)
+
+
 def test_one_without_a_delivery_that_others_share_is_its_sessions_to_deliver() -> None:
     owner = Owner("a")
     outbox = Outbox(owner, owner.transport, None)
