@@ -255,8 +255,11 @@ class WebSocketSession(WritingHalf):
         """Count an unfinished message, what waits of its own, and what the transport hasn't written."""
         held = self._connection.octets_held + self._transport.get_write_buffer_size()
         held += self.dialect.octets_held(self)
-        if self._backlog is not None:
-            return held + self._backlog.octets_of_replies(self.waiting())
+        outbox = self._outbox
+        if self._backlog is not None and outbox is not None:
+            # What waits may be long, and every connection is asked.
+            outbox.gather()
+            return held + self._backlog.octets_of_replies(outbox.waiting or [])
         for item in self.waiting():
             if not isinstance(item, Shared):
                 held += len(item)
