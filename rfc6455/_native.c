@@ -247,7 +247,7 @@ static char *write_head(char *to, Py_ssize_t length)
     const int width = length < 65536 ? 2 : 8;
     *to++ = width == 2 ? 126 : 127;
     for (int i = width - 1; i >= 0; i--)
-        *to++ = (char)(length >> 8 * i);
+        *to++ = (char)((uint64_t)length >> 8 * i);
     return to;
 }
 
