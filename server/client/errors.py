@@ -6,6 +6,8 @@ from typing import Final
 
 from rfc6455 import HandshakeError, Headers
 
+from ..printable import printable
+
 # Characters of a refusal's body that the error quotes.
 _MAX_EXCERPT: Final = 200
 # 9110 15: statuses that another attempt may not meet again, besides those of a server in trouble.
@@ -74,7 +76,7 @@ class ConnectionClosed(Exception):
     """The connection is over, or about to be; `code` and `reason` as in `close_code`, `close_reason`."""
 
     def __init__(self, code: int, reason: str) -> None:
-        super().__init__(f"The connection is closed ({code} {reason})".replace(" )", ")") + ".")
+        super().__init__(f"The connection is closed ({f'{code} {printable(reason)}'.rstrip()}).")
         self.code = code
         self.reason = reason
 

@@ -57,6 +57,19 @@ async def test_close_of_the_server_is_answered_and_told(
         assert (code, reason) == end(connection)
 
 
+async def test_reason_is_told_as_it_came_and_quoted_without_what_a_terminal_obeys(peers: Listen) -> None:
+    async with peers() as listening:
+        connection, peer = await listening.open()
+        reason = "\x1b]0;owned\x07\u202e"
+        await peer.send(close_frame(1000, reason))
+        await peer.end()
+        await connection.close()
+        with pytest.raises(ConnectionClosed) as caught:
+            await connection.send("too late")
+        assert reason == caught.value.reason
+        assert "The connection is closed (1000 \\x1b]0;owned\\x07\\u202e)." == str(caught.value)
+
+
 async def test_end_without_a_close_is_1006(peers: Listen) -> None:
     async with peers() as listening:
         connection, peer = await listening.open()
