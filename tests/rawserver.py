@@ -95,6 +95,10 @@ class Peer:
         self._writer.write(data)
         await self._writer.drain()
 
+    async def octets(self, count: int) -> bytes:
+        """Receive so many octets, and no more of them than the kernel and the reader hold."""
+        return await self._reader.readexactly(count)
+
     async def frame(self) -> Frame:
         """Receive a frame, which must be masked."""
         while (found := self._frames.next_frame()) is None:

@@ -21,6 +21,7 @@ from server.command.arguments import EPILOG
 from server.command.lines import InputError, Lines
 from server.command.running import Exit
 from tests.conftest import ServerProcess, clean_environment, eventually, take_census
+from tests.rawclient import Frame
 from tests.rawserver import (
     Peer,
     Peers,
@@ -238,7 +239,10 @@ def test_help_documents_all() -> None:
         (["ws://localhost/", "more"], "unrecognized arguments: more"),
         (["--unknown", "ws://localhost/"], "unrecognized arguments: --unknown"),
         (["http://localhost/"], "A WebSocket URI is ws:// or wss://"),
-        (["--header", "no colon", "ws://localhost/"], "expected NAME:VALUE, got 'no colon'"),
+        (
+            ["--header", "no colon", "ws://localhost/"],
+            "expected NAME:VALUE, got 8 characters without a colon",
+        ),
         (["--header", "a b: c", "ws://localhost/"], "The header field 'a b' has a name or a value"),
         (["--header", "Host: c", "ws://localhost/"], "The header field Host is the handshake's own."),
         (["--subprotocol", "a b", "ws://localhost/"], "Subprotocols are tokens"),
@@ -560,6 +564,27 @@ async def test_reconnect_goes_on_until_1000() -> None:
             *(("error", 503), ("wait", None)),
             *(("open", None), ("close", 1000)),
         ] == told
+
+
+async def test_line_that_had_not_left_goes_over_the_next_connection() -> None:
+    line = b"x" * (8 << 20)
+    async with serve_peers() as peers:
+        running = await start_without_delays(
+            "--reconnect", "--no-compression", "--max-message-size=16MiB", peers.uri
+        )
+        peer = await peers.accept()
+        await peer.upgrade()
+        giving = asyncio.create_task(running.give(line + b"\n"))
+        # It has begun, and more of it than the kernel takes is still to come.
+        await peer.octets(1)
+        await giving
+        peer.reset()
+        peer = await peers.accept()
+        await peer.upgrade()
+        assert Frame(Opcode.TEXT, line) == await peer.frame()
+        await peer.send(close_frame(1000))
+        await peer.end()
+        assert (Exit.CLOSED, "") == (await running.end(close_input=False))[:2]
 
 
 async def test_reconnect_ends_with_the_input() -> None:

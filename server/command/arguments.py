@@ -102,7 +102,8 @@ def make_options(arguments: argparse.Namespace) -> Options:
 def _parse_header(text: str) -> tuple[str, str]:
     name, colon, value = text.partition(":")
     if not colon:
-        raise argparse.ArgumentTypeError(f"expected NAME:VALUE, got {text!r}")
+        # Not quoted: where the name was forgotten it may be a secret.
+        raise argparse.ArgumentTypeError(f"expected NAME:VALUE, got {len(text)} characters without a colon")
     return name.strip(), value.strip()
 
 

@@ -106,6 +106,10 @@ class Command:
                     # The next connection may bring it there.
                     lines.give_back(line)
                     return
+                except asyncio.CancelledError:
+                    # The connection ended while the line's own end was still to be written.
+                    lines.give_back(line)
+                    raise
         except InputError:
             connection.start_closing()
             raise
