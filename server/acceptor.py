@@ -119,8 +119,8 @@ class Acceptor:
             }
 
     def start(self) -> None:
-        """Begin to accept."""
-        self._listener.socket.listen(BACKLOG)
+        """Begin to accept. Raises ListenError."""
+        self._listener.listen(BACKLOG)
         self._resume()
 
     def close(self) -> None:

@@ -40,14 +40,26 @@ class Listener:
         host, port = self.socket.getsockname()[:2]
         return host, port
 
-    def describe(self, scheme: str) -> str:
-        """Say where clients find it."""
+    @property
+    def place(self) -> str:
+        """Host and port, or the path, for people."""
         if self.address is None:
             name = self.socket.getsockname()
             # An abstract name, which begins with a NUL, is read as octets.
             return f"unix:{os.fsdecode(name).replace(chr(0), '@')}"
-        host, port = self.address
-        return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
+        return _join(*self.address)
+
+    def describe(self, scheme: str) -> str:
+        """Say where clients find it."""
+        return self.place if self.address is None else f"{scheme}://{self.place}"
+
+    def listen(self, backlog: int) -> None:
+        """Let the kernel take connections. Raises ListenError."""
+        try:
+            self.socket.listen(backlog)
+        except OSError as error:
+            # Who had bound the address too was faster.
+            raise _failure(self.place, error) from None
 
     def close(self) -> None:
         """Stop listening; whoever waits in the queue is refused."""
@@ -106,8 +118,10 @@ def _open_tcp(hosts: tuple[str, ...], port: int) -> list[socket.socket]:
     except (OSError, UnicodeError) as error:
         for opened in sockets:
             opened.close()
-        reason = error.strerror if isinstance(error, OSError) else "it is no host's name"
-        raise ListenError(f"can't listen on {name}:{port}: {reason}") from None
+        place = _join(name, port)
+        if isinstance(error, UnicodeError):
+            raise ListenError(f"can't listen on {place}: it is no host's name") from None
+        raise _failure(place, error) from None
     return sockets
 
 
@@ -159,7 +173,7 @@ def _open_unix(path: str, mode: int) -> socket.socket:
         listening.bind(path)
     except OSError as error:
         listening.close()
-        raise ListenError(f"can't listen on unix:{path}: {error.strerror or error}") from None
+        raise _failure(f"unix:{path}", error) from None
     finally:
         os.umask(umask)
     return listening
@@ -173,6 +187,15 @@ def _is_left_over(path: str) -> bool:
         probe.setblocking(False)
         return probe.connect_ex(path) == errno.ECONNREFUSED
     return False
+
+
+def _join(host: str, port: int) -> str:
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def _failure(place: str, error: OSError) -> ListenError:
+    advice = "; stop what has it, or choose another" if error.errno == errno.EADDRINUSE else ""
+    return ListenError(f"can't listen on {place}: {error.strerror or error}{advice}")
 
 
 def _identity(path: str) -> tuple[int, int]:

@@ -107,8 +107,8 @@ class Service:
             if listener.address is not None:
                 self.addresses.append(listener.address)
             self.places.append(listener.describe("http" if self.tls is None else "https"))
-            acceptor = Acceptor(listener, self.context, self.tls, herd, self._turned_away)
-            self._acceptors.append(acceptor)
+            self._acceptors.append(Acceptor(listener, self.context, self.tls, herd, self._turned_away))
+        for acceptor in self._acceptors:
             acceptor.start()
         self.context.pauses.start()
         self._on_sweep()

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from server.listening import NOTSENT_LOWAT, Listener, ListenError, open_listeners
+from server.service import Service
 from server.settings import Settings
-from tests.conftest import Serve
+from tests.conftest import Serve, eventually, take_census
 from tests.rawclient import RawClient, close, closed, said, text
 
 
@@ -45,9 +46,25 @@ def test_localhost_is_both_families() -> None:
 def test_host_that_is_taken_is_named_and_nothing_stays_open() -> None:
     with socket.create_server(("127.0.0.2", 0)) as taken:
         port = taken.getsockname()[1]
-        with pytest.raises(ListenError, match=rf"^can't listen on 127\.0\.0\.2:{port}: Address already"):
+        with pytest.raises(
+            ListenError, match=rf"^can't listen on 127\.0\.0\.2:{port}: Address already in use; stop"
+        ):
             opened(host=("127.0.0.1", "127.0.0.2"), port=port)
         socket.create_server(("127.0.0.1", port)).close()
+
+
+async def test_address_that_is_taken_behind_our_back_is_named_and_nothing_stays_open(loop_name: str) -> None:
+    before = take_census()
+    # Both can be bound, but one of them alone can listen.
+    service = Service(Settings(host=("127.0.0.1", "127.0.0.1", "127.0.0.2"), port=0))
+    with pytest.raises(ListenError) as caught:
+        await service.start()
+    port = service.addresses[0][1]
+    expected = (
+        f"can't listen on 127.0.0.1:{port}: Address already in use; stop what has it, or choose another"
+    )
+    assert expected == str(caught.value)
+    await eventually(before, take_census)
 
 
 def test_accepted_sockets_inherit_a_bound_on_what_is_unsent() -> None:
@@ -97,7 +114,9 @@ def test_file_of_a_live_server_is_not(backlog: int, tmp_path: Path) -> None:
         live.listen(backlog)
         # Its queue may be full.
         client.connect(str(path))
-        with pytest.raises(ListenError, match=r"^can't listen on unix:.*\.sock: Address already in use$"):
+        with pytest.raises(
+            ListenError, match=r"^can't listen on unix:.*\.sock: Address already in use; stop what has it"
+        ):
             opened(unix=str(path))
         client.setblocking(False)
         assert stat.S_ISSOCK(path.stat().st_mode)

@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Final
 
 import pytest
 
@@ -17,6 +18,8 @@ import rfc6455
 from tests.conftest import ServerProcess, clean_environment, require
 from tests.rawclient import CLOSE, closed, get, said, text, without_advice
 from tests.rawclient import close as close_frame
+
+TAKEN: Final = "Address already in use; stop what has it, or choose another"
 
 Start = Callable[..., ServerProcess]
 SIGNALS = [signal.SIGINT, signal.SIGTERM]
@@ -134,7 +137,7 @@ def test_unknown_variable_is_told() -> None:
 
 def test_port_in_use_is_told(server: ServerProcess) -> None:
     outcome = run("--port", str(server.port))
-    assert f"can't listen on localhost:{server.port}: Address already in use" == refused(outcome)
+    assert f"can't listen on localhost:{server.port}: {TAKEN}" == refused(outcome)
 
 
 @pytest.mark.parametrize("taken", ["127.0.0.1", "::1"])
@@ -145,9 +148,8 @@ def test_port_in_use_on_one_of_two_addresses_is_told(taken: str) -> None:
         (taken, 0), family=socket.AF_INET6 if ":" in taken else socket.AF_INET
     ) as other:
         port = other.getsockname()[1]
-        assert f"can't listen on localhost:{port}: Address already in use" == refused(
-            run("--port", str(port))
-        )
+        expected = f"can't listen on localhost:{port}: {TAKEN}"
+        assert expected == refused(run("--port", str(port)))
 
 
 def test_host_that_is_not_ours_is_told() -> None:
