@@ -105,7 +105,7 @@ class Fanout:
             self._schedule_once()
 
     def flush(self) -> None:
-        """Deliver what is in every dirty outbox. What they cause in turn waits for the next flush."""
+        """Deliver what is in every dirty outbox. What comes meanwhile for one that was served waits."""
         self._is_scheduled = False
         dirty = self._dirty
         self._dirty = []

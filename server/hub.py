@@ -39,7 +39,7 @@ class AlreadyPublished(Exception):
 
 @final
 class Hub:
-    """Gives publications their order, and puts them on their receivers' lists; nothing in it waits.
+    """Gives publications their order, and puts them into their receivers' outboxes; nothing in it waits.
 
     `clock` gives the event loop's seconds, `wall_clock` Unix time.
     """

@@ -62,7 +62,7 @@ class Stream:
         return self
 
     def __anext__(self) -> Awaitable[Message]:
-        """Return what to await for the next message; the iteration ends with the session."""
+        """Return what one task at a time awaits for the next message; the iteration ends with the session."""
         return self._arrivals
 
     def send(self, message: Message) -> Awaitable[None]:
@@ -87,7 +87,7 @@ class Stream:
         task.add_done_callback(self._handled)
 
     def receive(self, session: Session, message: Message) -> None:
-        """Let a message wait for the handler, which is woken once for all that a read brings."""
+        """Let a message wait for the handler, which is woken once for all that a turn brings."""
         if not self._is_done:
             self._arrivals.put(message)
 
