@@ -11,8 +11,10 @@ many it waits for, since it is in memory once. What the history keeps is bounded
 
 import logging
 from collections.abc import Callable, Iterable
+from itertools import takewhile
 from typing import Final, Protocol, final
 
+from .bulkhead import for_each
 from .flow import Drops
 from .history import Archive
 from .traffic import Traffic
@@ -150,25 +152,25 @@ class Budget:
 
     def _drop(self) -> None:
         before = self._drops.oldest + self._drops.newest
-        for holder in self._holders:
-            if holder.octets_waiting():
-                holder.drop_waiting()
+        for_each("dropping", _drop_waiting, self._holders)
         self.dropped += self._drops.oldest + self._drops.newest - before
         self._measure()
 
     def _close_longest(self) -> None:
         sizes = {one: one.octets_held() + one.octets_waiting() for one in self._holders}
         longest = sorted(filter(sizes.__getitem__, sizes), key=sizes.__getitem__, reverse=True)
-        for holder in longest:
-            if self.held <= self._mark(_SHED_TO):
-                break
-            before = holder.octets_held() + self._published()
+        for_each("closing", self._close, takewhile(lambda _: self.held > self._mark(_SHED_TO), longest))
+
+    def _close(self, holder: Holder) -> None:
+        held = holder.octets_held()
+        size = held + holder.octets_waiting()
+        before = held + self._published()
+        holder.evict()
+        if holder.octets_held() > size // 2:
+            # Its Close lies behind most of that, and so nobody reads it.
             holder.evict()
-            if holder.octets_held() > sizes[holder] // 2:
-                # Its Close lies behind most of that, and so nobody reads it.
-                holder.evict()
-            self.held -= before - holder.octets_held() - self._published()
-            self.closed += 1
+        self.held -= before - holder.octets_held() - self._published()
+        self.closed += 1
 
     def _log(self) -> None:
         counts = self.refused, self.dropped, self.closed
@@ -185,3 +187,8 @@ class Budget:
             self.limit,
             *more,
         )
+
+
+def _drop_waiting(holder: Holder) -> None:
+    if holder.octets_waiting():
+        holder.drop_waiting()

@@ -8,8 +8,10 @@ the rest: who is still here when the time is over is aborted
 
 import asyncio
 from collections.abc import Callable
+from operator import methodcaller
 from typing import Final, final
 
+from .bulkhead import for_each
 from .context import Context
 from .heartbeat import SWEEP
 
@@ -60,8 +62,7 @@ class Drain:
         waiting = list(context.connections)
         batch = max(MIN_BATCH, round(len(waiting) * SWEEP / max(spread, SWEEP)))
         while context.connections and context.clock() < until and not self._is_hurried.is_set():
-            for connection in waiting[:batch]:
-                connection.shut_down()
+            for_each("going away", methodcaller("shut_down"), waiting[:batch])
             del waiting[:batch]
             await self._pause(SWEEP)
 

@@ -3,10 +3,11 @@
 import heapq
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from itertools import count
 from typing import Final, final
 
+from .bulkhead import for_each
 from .identity import UNAUTHORIZED
 from .session import Session
 
@@ -60,8 +61,15 @@ class Expiries:
 
     def sweep(self, now: float) -> None:
         """End those whose time is up: nothing that still comes, or waits, is delivered."""
+        for_each("an expiry", _end, self._expired(now))
+
+    def _expired(self, now: float) -> Iterator[Session]:
         while self._due and self._due[0][0] <= now:
             session = self._sessions.get(heapq.heappop(self._due)[1])
             if session is not None:
                 self.discard(session)
-                session.kick(UNAUTHORIZED, "the token has expired")
+                yield session
+
+
+def _end(session: Session) -> None:
+    session.kick(UNAUTHORIZED, "the token has expired")

@@ -8,6 +8,7 @@ sweep looks at one slot, so that pings are spread too.
 
 from typing import Final, Protocol, final
 
+from .bulkhead import for_each
 from .deadlines import Deadlines
 
 # Seconds between two sweeps, and so the grain of every timeout in the server.
@@ -79,14 +80,23 @@ class Heartbeat:
         if late > SWEEP:
             # We were held up ourselves: what the peers sent meanwhile is still to be read.
             self._awaited.postpone(late)
-        for connection in self._awaited.expired(now):
-            if not connection.is_alive:
-                connection.give_up()
-        for connection in list(self._slots[self._next_visit]):
+        for_each("giving up", _give_up, self._awaited.expired(now))
+        silent: list[Beating] = []
+        for connection in self._slots[self._next_visit]:
             if connection.is_alive:
                 connection.is_alive = False
                 self._awaited.discard(connection)
             elif connection not in self._awaited:
-                connection.send_ping()
+                silent.append(connection)
                 self._awaited.add(connection, now)
         self._next_visit = (self._next_visit + 1) % len(self._slots)
+        for_each("a ping", _ping, silent)
+
+
+def _give_up(connection: Beating) -> None:
+    if not connection.is_alive:
+        connection.give_up()
+
+
+def _ping(connection: Beating) -> None:
+    connection.send_ping()

@@ -3,12 +3,15 @@
 import asyncio
 import logging
 from collections.abc import Callable, Mapping
+from functools import partial
+from operator import methodcaller
 from typing import Final, final
 
 from .acceptor import Acceptor
 from .application import Application
 from .assembly import make_context
 from .authentication import make_authenticator
+from .bulkhead import for_each
 from .dialects.stream import Handler
 from .drain import Drain
 from .heartbeat import SWEEP
@@ -168,8 +171,7 @@ class Service:
             acceptor.abort()
         if self._turned_away is not None:
             self._turned_away.close()
-        for connection in list(self.context.connections):
-            connection.abort()
+        for_each("aborting", methodcaller("abort"), list(self.context.connections))
 
     async def _end_application(self) -> None:
         if self._authenticator is not None:
@@ -192,10 +194,12 @@ class Service:
             if late > SWEEP:
                 # As the heartbeat does: what came while we stood still is perhaps not read yet.
                 deadlines.postpone(late)
-            for entry in deadlines.expired(now):
-                entry.expire()
-        context.expiries.sweep(now)
-        context.heartbeat.sweep(now)
-        context.hub.sweep(now)
-        context.budget.sweep()
-        context.paused.sweep()
+            for_each("a deadline", methodcaller("expire"), deadlines.expired(now))
+        sweeps: tuple[Callable[[], None], ...] = (
+            partial(context.expiries.sweep, now),
+            partial(context.heartbeat.sweep, now),
+            partial(context.hub.sweep, now),
+            context.budget.sweep,
+            context.paused.sweep,
+        )
+        for_each("a sweep", lambda sweep: sweep(), sweeps)

@@ -6,6 +6,7 @@ import pytest
 
 from server.expiry import Expiries
 from server.identity import Identity
+from server.session import Session
 from tests.stage import Carrier, Stage
 
 
@@ -120,3 +121,18 @@ def test_sessions_end_each_in_its_time_though_many_others_have_gone() -> None:
     for now in sorted(times):
         watch.after(now)
         assert [seconds <= now for seconds in times] == [session.close_code == 3000 for session in stay]
+
+
+def test_session_that_fails_at_its_end_takes_no_other_with_it(caplog: pytest.LogCaptureFixture) -> None:
+    watch = Watch()
+
+    def fail(session: Session, code: int) -> None:
+        raise ValueError("of the test's own")
+
+    watch.stage.dialect.disconnected = fail  # type: ignore[method-assign]  # as an application may fail
+    sessions = [watch.enter(id, 10.0) for id in "ab"]
+    watch.after(10.0)
+    assert [3000, 3000] == [session.close_code for session in sessions]
+    assert ["an expiry failed for a", "an expiry failed for b"] == [
+        record.getMessage() for record in caplog.records
+    ]
