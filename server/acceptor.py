@@ -110,13 +110,7 @@ class Acceptor:
         self._proxied: dict[Proxied, None] = {}
         # Whether the last turn took as many as it may, and so left others waiting.
         self._is_behind = False
-        self._tls: dict[str, Any] = {}
-        if tls is not None:
-            self._tls = {
-                "ssl": tls.context,
-                "ssl_handshake_timeout": NO_TIMEOUT,
-                "ssl_shutdown_timeout": context.settings.close_timeout,
-            }
+        self._tls = tls
 
     def start(self) -> None:
         """Begin to accept. Raises ListenError."""
@@ -172,7 +166,7 @@ class Acceptor:
             if reason is None:
                 self._open(number, address)
             else:
-                self._turned_away.add(self._make_socket(number), reason, can_read=not self._tls)
+                self._turned_away.add(self._make_socket(number), reason, can_read=self._tls is None)
         self._is_behind = True
 
     def _address_of(self, name: Any) -> str:
@@ -219,7 +213,7 @@ class Acceptor:
             self._turned_away.keep_spare()
             return False
         accepted = self._make_socket(number)
-        self._turned_away.add(accepted, "no descriptor was left", can_read=not self._tls)
+        self._turned_away.add(accepted, "no descriptor was left", can_read=self._tls is None)
         return True
 
     def _make_socket(self, number: int) -> socket.socket:
@@ -243,7 +237,7 @@ class Acceptor:
         address = "" if source is None or source in context.proxies else source
         if not context.admission.move("", address):
             accepted = self._drop(proxied)
-            self._turned_away.add(accepted, _NO_ROOM, can_read=not self._tls)
+            self._turned_away.add(accepted, _NO_ROOM, can_read=self._tls is None)
             return
         self._leave(proxied)
         proxied.protocol.come_from(address)
@@ -268,11 +262,17 @@ class Acceptor:
 
     def _connect(self, number: int, protocol: HttpProtocol) -> None:
         file: Any = self._make_socket(number) if self._takes_sockets else self._descriptor.with_number(number)
+        options: dict[str, Any] = {}
+        if self._tls is not None:
+            # A reload makes it anew.
+            options["ssl"] = self._tls.context
+            options["ssl_handshake_timeout"] = NO_TIMEOUT
+            options["ssl_shutdown_timeout"] = self._context.settings.close_timeout
         opening = self._loop.connect_accepted_socket(
-            lambda: cast(asyncio.Protocol, protocol), file, **self._tls
+            lambda: cast(asyncio.Protocol, protocol), file, **options
         ).__await__()
         self._opening[opening] = protocol
-        if self._tls:
+        if options:
             protocol.on_late = partial(self._abandon, opening)
         waiting = self._step(opening)
         if waiting is not None:

@@ -25,25 +25,22 @@ class ServerTls:
             raise TlsError("tls_key: a key is of use only with its tls_certificate")
         self._certificate_path = certificate_path
         self._key_path = key_path
-        self.context = _new_context()
-        self.reload()
+        self.context = self._load()
 
     def reload(self) -> None:
         """Read the files anew; what they hold is shown to all who connect from now on. Raises TlsError.
 
         Files that don't belong together change nothing.
         """
+        self.context = self._load()
+
+    def _load(self) -> ssl.SSLContext:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.minimum_version = _OLDEST
+        context.set_alpn_protocols(["http/1.1"])
         try:
-            # On trial: a chain that is loaded before its key is refused would be shown.
-            for context in (_new_context(), self.context):
-                context.load_cert_chain(self._certificate_path, self._key_path or None, lambda: "")
+            context.load_cert_chain(self._certificate_path, self._key_path or None, lambda: "")
         except OSError as error:
             files = " and ".join(filter(None, (self._certificate_path, self._key_path)))
             raise TlsError(f"can't use the certificate in {files}: {error.strerror or error}") from None
-
-
-def _new_context() -> ssl.SSLContext:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.minimum_version = _OLDEST
-    context.set_alpn_protocols(["http/1.1"])
-    return context
+        return context

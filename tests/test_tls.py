@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -128,6 +129,23 @@ def test_files_that_do_not_belong_together_change_nothing(files: tuple[str, str]
     shutil.copy(other, certificate)
     with pytest.raises(TlsError, match=r"can't use the certificate in .*certificate\.pem and .*key\.pem: "):
         tls.reload()
+
+
+def test_files_that_are_renewed_while_they_are_read_are_read_once(
+    files: tuple[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    certificate, key = files
+    tls = ServerTls(certificate, key)
+    other, _ = new_certificate(tmp_path)
+    load = ssl.SSLContext.load_cert_chain
+
+    def load_and_renew(context: ssl.SSLContext, *arguments: Any) -> None:
+        load(context, *arguments)
+        # Its key is still to come.
+        shutil.copy(other, certificate)
+
+    monkeypatch.setattr(ssl.SSLContext, "load_cert_chain", load_and_renew)
+    tls.reload()
 
 
 @pytest.mark.parametrize("content", [None, "", "no certificate"])
