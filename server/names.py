@@ -1,8 +1,8 @@
 """Names of rooms and users: what they may be made of, and the patterns that stand for many rooms."""
 
-import unicodedata
 from typing import Final
 
+from .characters import are_fit
 from .refusal import Refusal
 
 MAX_NAME: Final = 128
@@ -11,21 +11,14 @@ MAX_WORDS: Final = 16
 # In the place of a word: any one, and any one or more at the end.
 ANY_WORD: Final = "*"
 ANY_REST: Final = ">"
-# Controls, lone surrogates, line and paragraph separators.
-_UNFIT: Final = frozenset({"Cc", "Cs", "Zl", "Zp"})
-# Marks, embeddings, overrides and isolates, by which a name could pass for another.
-_BIDIRECTIONAL: Final = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 
 
 def check_name(what: str, name: str) -> None:
     """Hold a room's or a user's name to its bounds. Raises Refusal."""
     if not name or len(name.encode(errors="replace")) > MAX_NAME:
         raise Refusal("invalid_name", f"A {what}'s name has 1 to {MAX_NAME} bytes of UTF-8.")
-    # Nothing unfit is printable; what else isn't, such as the joiner in an emoji, is looked at in turn.
-    if name.isprintable():
-        return
-    if any(character in _BIDIRECTIONAL or unicodedata.category(character) in _UNFIT for character in name):
-        raise Refusal("invalid_name", f"A {what}'s name has no control or bidirectional characters.")
+    if not are_fit(name):
+        raise Refusal("invalid_name", f"A {what}'s name has no control or invisible characters.")
 
 
 def check_room(name: str) -> None:

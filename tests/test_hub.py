@@ -429,6 +429,9 @@ BAD_NAMES = [
     "\u2028",
     "\u2029",
     # Marks, embeddings, overrides and isolates.
+    # What nobody sees, alone and in the midst of a name that is another's.
+    *"\u00ad\u200b\u200d\u2060\u3164\ufeff\ufe0f",
+    "ser\u200bver",
     *"\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069",
     # Halves of a pair: UTF-8 has none.
     "\ud800",

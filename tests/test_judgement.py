@@ -233,7 +233,7 @@ def give_no_coroutine(token: str | None, request: Request | None) -> Any:
         (look_up, 500, b"The application failed.", "the authenticate hook failed: KeyError"),
         (give_a_name, 500, b"The application failed.", "the authenticate hook returned no Identity: str"),
         (give_true, 500, b"The application failed.", "the authenticate hook returned no Identity: bool"),
-        (give_a_bad_name, 403, b"A user's name has no control or bidirectional characters.", ""),
+        (give_a_bad_name, 403, b"A user's name has no control or invisible characters.", ""),
         (time_out, 500, b"The application failed.", "the authenticate hook failed: TimeoutError"),
         (fail_at_once, 500, b"The application failed.", "the authenticate hook failed: ValueError"),
         (give_no_coroutine, 500, b"The application failed.", "the authenticate hook failed: TypeError"),

@@ -16,7 +16,7 @@ def test_word_that_stands_for_others_makes_a_pattern(name: str) -> None:
     assert "invalid_name" == refusal_of(lambda: check_room(name))
 
 
-@pytest.mark.parametrize("name", ["a", "a*", "*a", "a.b*", "a>b", "a.>b", "a.b", ".", "\u200d"])
+@pytest.mark.parametrize("name", ["a", "a*", "*a", "a.b*", "a>b", "a.>b", "a.b", "."])
 def test_other_names_are_those_of_rooms(name: str) -> None:
     assert not is_pattern(name)
     check_room(name)

@@ -62,7 +62,7 @@ def test_reload_tells_whose_token_is_gone_and_keeps_the_others(tmp_path: Path) -
         ("alice sha256:abcdefabcdef", "A token has letters, digits and -._~+/ only, and = at its end."),
         (f"alice {'a' * 8193}", "A token has up to 8192 characters."),
         (f"{'a' * 129} {ALICE}", "A user's name has 1 to 128 bytes of UTF-8."),
-        (f"a\x1b[2J {ALICE}", "A user's name has no control or bidirectional characters."),
+        (f"a\x1b[2J {ALICE}", "A user's name has no control or invisible characters."),
         (f"bob {BOB}", "a token that stands above already"),
     ],
 )
