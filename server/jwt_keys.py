@@ -12,6 +12,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
+from .secret_file import warn_if_public
 from .settings import SettingsError
 
 SYMMETRIC: Final = "HS256"
@@ -50,6 +51,7 @@ def load_secret(path: str) -> Key:
         raise SettingsError(f"jwt_secret: {path} holds a key of another kind; public ones are for jwt_keys")
     if len(secret) < _MIN_SECRET:
         raise SettingsError(f"jwt_secret: expected {_MIN_SECRET} octets or more in {path}, got {len(secret)}")
+    warn_if_public("jwt_secret", path)
     return Key(SYMMETRIC, None, secret)
 
 

@@ -16,6 +16,7 @@ from .http_refusal import refusal
 from .inspection import Inspector
 from .metrics import Metrics
 from .pages import JSON
+from .secret_file import warn_if_public
 from .settings import SettingsError
 
 MIN_TOKEN: Final = 16
@@ -48,6 +49,7 @@ class Guard:
         """Read the token, or read it anew. Raises SettingsError."""
         if self._token_file:
             self._token = _read(self._token_file)
+            warn_if_public("management_token", self._token_file)
 
     def admit(self, request: Request) -> None:
         """Let pass who shows the token. Raises HandshakeError."""

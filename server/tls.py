@@ -3,6 +3,8 @@
 import ssl
 from typing import Final, final
 
+from .secret_file import warn_if_public
+
 # Older versions are broken (RFC 8996).
 _OLDEST: Final = ssl.TLSVersion.TLSv1_2
 
@@ -43,4 +45,8 @@ class ServerTls:
         except OSError as error:
             files = " and ".join(filter(None, (self._certificate_path, self._key_path)))
             raise TlsError(f"can't use the certificate in {files}: {error.strerror or error}") from None
+        if self._key_path:
+            warn_if_public("tls_key", self._key_path)
+        else:
+            warn_if_public("tls_certificate", self._certificate_path)
         return context

@@ -13,6 +13,7 @@ from typing import Final, final
 from .credential import check_token
 from .identity import Identity
 from .refusal import Refusal
+from .secret_file import warn_if_public
 from .settings import SettingsError
 
 # A token is a secret that nobody chose, so that its hash needs no salt.
@@ -52,12 +53,13 @@ class TokenFile:
             reason = error.strerror if isinstance(error, OSError) else "it isn't UTF-8"
             raise SettingsError(f"auth_tokens: can't read {self._path}: {reason}") from None
         before, known = self._known, dict[bytes, tuple[bytes, Identity]]()
+        holds_secrets = False
         for number, line in enumerate(lines, 1):
             line = line.strip()
             if not line or line.startswith("#"):
                 continue
             try:
-                user, digest = _parse(line)
+                user, digest, is_hashed = _parse(line)
                 if digest in known:
                     raise ValueError("a token that stands above already")
                 old = before.get(digest)
@@ -65,21 +67,27 @@ class TokenFile:
             except (Refusal, ValueError) as error:
                 raise SettingsError(f"auth_tokens: {self._path}, line {number}: {error}") from None
             known[digest] = digest, kept
+            holds_secrets = holds_secrets or not is_hashed
         self._known = known
+        if holds_secrets:
+            warn_if_public("auth_tokens", self._path)
         stay = {identity for _, identity in known.values()}
         return [identity for _, identity in before.values() if identity not in stay]
 
 
-def _parse(line: str) -> tuple[str, bytes]:
-    """Read a line into a user's name and a token's hash. Raises ValueError or Refusal."""
+def _parse(line: str) -> tuple[str, bytes, bool]:
+    """Read a line into a user's name, a token's hash, and whether that stood there.
+
+    Raises ValueError or Refusal.
+    """
     fields = line.split()
     if len(fields) != 2:
         raise ValueError("expected a user and a token")
     user, token = fields
     hashed = _HASHED.fullmatch(token)
     if hashed is not None:
-        return user, bytes.fromhex(hashed[1])
+        return user, bytes.fromhex(hashed[1]), True
     check_token(token)
     if len(token) < MIN_TOKEN:
         raise ValueError(f"expected a token of {MIN_TOKEN} characters or more")
-    return user, sha256(token.encode()).digest()
+    return user, sha256(token.encode()).digest(), False
