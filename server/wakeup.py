@@ -75,9 +75,10 @@ class Wakeup:
         """Wait no longer; False if it was to be woken already: then the task cancels itself as it wakes."""
         if self._is_due or not self.is_awaited:
             return False
-        self.is_cancelled = True
+        self.is_cancelled = self._is_due = True
         self._reason = msg
-        self.wake()
+        # As a future has it: behind the flush, which sends what the task said before.
+        self._loop.call_soon(self.run)
         return True
 
     def result(self) -> None:

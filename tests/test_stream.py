@@ -434,6 +434,19 @@ async def test_handler_that_is_cancelled_as_a_message_comes_may_still_take_it() 
     await eventually(["a", "b"], lambda: taken)
 
 
+async def test_handler_that_is_cancelled_right_behind_its_close_has_closed_as_it_said(service: Serve) -> None:
+    async def handler(stream: Stream) -> None:
+        await stream.close(4000)
+        task = asyncio.current_task()
+        assert task is not None
+        task.cancel()
+        await anext(stream)
+
+    async with service({"/app": handler}) as running:
+        client = await running.open("/app")
+        assert closed(4000) == await client.frame()
+
+
 async def test_message_that_comes_when_its_wait_has_timed_out_is_the_next() -> None:
     taken: list[Message] = []
 
