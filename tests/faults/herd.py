@@ -12,11 +12,14 @@ import argparse
 import asyncio
 import random
 import re
+import socket
 import ssl
 import sys
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import quantiles
@@ -49,6 +52,16 @@ def over_tls(folder: Path) -> tuple[list[str], ssl.SSLContext]:
     """Return a server's flags for TLS, and what its clients trust."""
     flags = [f"--tls-certificate={write_certificate(folder)}", f"--tls-key={folder / 'key.pem'}"]
     return flags, ssl.create_default_context(cadata=CERTIFICATE)
+
+
+@contextmanager
+def kept_port() -> Iterator[int]:
+    """Keep a port for a server and the one after it: meanwhile the kernel gives it to nobody else."""
+    with socket.socket() as kept:
+        # Servers set it too: by that all can be bound, and one can listen.
+        kept.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        kept.bind(("127.0.0.1", 0))
+        yield kept.getsockname()[1]
 
 
 @final
@@ -224,8 +237,8 @@ def main() -> int:
     parser.add_argument("--first", type=float, default=FIRST, help="delay of the first attempt at the most")
     options = parser.parse_args()
     raise_descriptor_limit()
-    with tempfile.TemporaryDirectory() as folder:
-        common, trusting = [*FLAGS], None
+    with tempfile.TemporaryDirectory() as folder, kept_port() as port:
+        common, trusting = [*FLAGS, f"--port={port}"], None
         if options.tls:
             secure, trusting = over_tls(Path(folder))
             common += secure
@@ -233,7 +246,7 @@ def main() -> int:
         again: ServerProcess | None = None
         try:
             asyncio.run(lose(killed, options.clients, trusting))
-            flags = [*common, f"--handshake-rate={options.rate}", f"--port={killed.port}"]
+            flags = [*common, f"--handshake-rate={options.rate}"]
             again = ServerProcess(flags, Path(folder) / "again", [*WATCHED])
             before = first_census(again)
             herd = run(

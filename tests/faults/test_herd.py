@@ -9,7 +9,7 @@ import pytest
 from tests.conftest import ServerProcess, eventually
 
 from .census import WATCHED, first_census, take_lasting_census
-from .herd import FLAGS, SETTLED, lose, over_tls, run
+from .herd import FLAGS, SETTLED, kept_port, lose, over_tls, run
 
 CLIENTS: Final = 200
 HOSTILE: Final = 20
@@ -24,10 +24,12 @@ async def test_all_come_back_no_faster_than_the_server_lets_them(
     is_secure: bool, start_server: Start, tmp_path: Path
 ) -> None:
     secure, trusting = over_tls(tmp_path) if is_secure else ([], None)
-    killed = start_server(*FLAGS, *secure)
-    await lose(killed, CLIENTS, trusting)
-    flags = (*FLAGS, *secure, f"--handshake-rate={RATE}", f"--port={killed.port}")
-    again = start_server(*flags, python=[*WATCHED])
+    with kept_port() as port:
+        flags = (*FLAGS, *secure, f"--port={port}")
+        killed = start_server(*flags)
+        await lose(killed, CLIENTS, trusting)
+        again = start_server(*flags, f"--handshake-rate={RATE}", python=[*WATCHED])
+    assert killed.port == again.port
     before = first_census(again)
     outcome = await run(again, clients=CLIENTS, hostile=HOSTILE, first=0.5, trusting=trusting)
     assert [] == outcome.problems, outcome
