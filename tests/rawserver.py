@@ -195,7 +195,10 @@ async def serve_peers(ssl_context: ssl.SSLContext | None = None) -> AsyncIterato
 
 
 def write_certificate(folder: Path) -> str:
-    (folder / "key.pem").write_text(_KEY)
+    key = folder / "key.pem"
+    key.write_text(_KEY)
+    # Of one that is everybody's to read the server warns.
+    key.chmod(0o600)
     file = folder / "certificate.pem"
     file.write_text(CERTIFICATE)
     return str(file)
