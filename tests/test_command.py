@@ -516,6 +516,33 @@ def test_wss_is_not_verified_in_two_ways(certificate: str) -> None:
     assert "argument --cafile: not allowed with argument --insecure" in errors
 
 
+# A resolver that doesn't answer, and whose thread can't be ended.
+NO_ANSWER: Final = (
+    "import socket, sys, time; from server.__main__ import main\n"
+    "def look_up(*arguments, **options): print('looking up', flush=True); time.sleep(60)\n"
+    "socket.getaddrinfo = look_up; sys.exit(main())"
+)
+
+
+async def test_ctrl_c_again_ends_at_once_though_a_name_is_looked_up() -> None:
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-W", "error", "-c", NO_ANSWER, "connect", "ws://example.invalid/"),
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+        env=clean_environment(),
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    )
+    running = Running(process)
+    assert "looking up\n" == await running.line()
+    while process.returncode is None:
+        running.interrupt()
+        # One may come before the first is dealt with; those after that end it.
+        with suppress(TimeoutError):
+            await asyncio.wait_for(process.wait(), 0.1)
+    assert (-signal.SIGINT, "", "") == await running.end()
+
+
 # Reconnecting, without delays: chance draws nothing but 0.
 
 NO_DELAY: Final = (

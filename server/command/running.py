@@ -148,8 +148,12 @@ def main(argv: Sequence[str]) -> int:
 async def _until_interrupted(coroutine: Coroutine[None, None, Exit]) -> Exit:
     """Cancel at Ctrl-C, which begins to close; and again at the next, which aborts."""
     running = asyncio.create_task(coroutine)
-    asyncio.get_running_loop().add_signal_handler(signal.SIGINT, running.cancel)
+    loop = asyncio.get_running_loop()
+    loop.add_signal_handler(signal.SIGINT, running.cancel)
     await asyncio.wait([running])
+    loop.remove_signal_handler(signal.SIGINT)
+    # A name that is being looked up holds the end up, in a thread that can't be cancelled.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
     return Exit.INTERRUPTED if running.cancelled() else running.result()
 
 
