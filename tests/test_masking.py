@@ -1,7 +1,5 @@
 """Masking (5.3): each form gives what the RFC's formula gives, and refuses what the other refuses."""
 
-import importlib.util
-import sys
 from types import ModuleType
 from typing import Protocol
 
@@ -10,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rfc6455 import masking
+from tests.native import load_beside
 
 KEY = bytes.fromhex("37fa213d")
 OCTETS = bytes(range(256)) * 40
@@ -83,25 +82,15 @@ def test_native_mask_refuses_arguments_of_another_type(arguments: tuple[object, 
         masking.mask(*arguments)  # type: ignore[arg-type]  # that is what is tested
 
 
-def load_beside(native: ModuleType, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    monkeypatch.setitem(sys.modules, "rfc6455._native", native)
-    spec = importlib.util.spec_from_file_location("rfc6455.masking", masking.__file__)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
 def test_native_form_is_taken_where_it_was_built(monkeypatch: pytest.MonkeyPatch) -> None:
     native = ModuleType("rfc6455._native")
     vars(native).update(mask="native mask")
-    loaded = load_beside(native, monkeypatch)
+    loaded = load_beside(masking, native, monkeypatch)
     assert loaded.NATIVE
     assert "native mask" == loaded.mask
 
 
 def test_plain_form_is_taken_where_it_was_not(monkeypatch: pytest.MonkeyPatch) -> None:
-    loaded = load_beside(ModuleType("rfc6455._native"), monkeypatch)
+    loaded = load_beside(masking, ModuleType("rfc6455._native"), monkeypatch)
     assert not loaded.NATIVE
     assert loaded.plain_mask == loaded.mask

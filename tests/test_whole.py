@@ -1,7 +1,5 @@
 """Whole messages: each form parses those that came whole, leaves the rest alone, and joins what goes."""
 
-import importlib.util
-import sys
 from types import ModuleType
 from typing import NamedTuple, Protocol
 
@@ -12,6 +10,7 @@ from hypothesis import strategies as st
 from rfc6455 import masking, whole
 from rfc6455.frames import MASK
 from rfc6455.whole import MAX_PARSED
+from tests.native import load_beside
 from tests.vectors import BINARY, CLOSE, CONT, FIN, MASKING_KEY, PING, RSV1, TEXT, UNMASKED, frame
 
 NO_LIMIT = 1 << 70
@@ -261,28 +260,18 @@ def test_native_form_refuses_arguments_of_another_type(arguments: tuple[object, 
         whole.parse_messages(*arguments, 0, 9, 9)  # type: ignore[arg-type,call-arg]  # the same
 
 
-def load_beside(native: ModuleType, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    monkeypatch.setitem(sys.modules, "rfc6455._native", native)
-    spec = importlib.util.spec_from_file_location("rfc6455.whole", whole.__file__)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
 def test_native_form_is_taken_where_it_was_built(monkeypatch: pytest.MonkeyPatch) -> None:
     native = ModuleType("rfc6455._native")
     vars(native).update(
         join_frames="native join", parse_message="native message", parse_messages="native messages"
     )
-    loaded = load_beside(native, monkeypatch)
+    loaded = load_beside(whole, native, monkeypatch)
     assert "native join" == loaded.join_frames
     assert ("native message", "native messages") == (loaded.parse_message, loaded.parse_messages)
 
 
 def test_plain_form_is_taken_where_it_was_not(monkeypatch: pytest.MonkeyPatch) -> None:
-    loaded = load_beside(ModuleType("rfc6455._native"), monkeypatch)
+    loaded = load_beside(whole, ModuleType("rfc6455._native"), monkeypatch)
     assert loaded.plain_join_frames == loaded.join_frames
     plain = loaded.plain_parse_message, loaded.plain_parse_messages
     assert plain == (loaded.parse_message, loaded.parse_messages)
