@@ -66,6 +66,10 @@ class ApplicationDialect:
         match action:
             case None:
                 return
+            # First, as it may be made of a built-in one.
+            case _ if type(action) in application.actions:
+                self._handle(session, action, len(message))
+                return
             case schema.Join() if application.join_hook is not None:
                 call = partial(application.join_hook, session, action.room)
             case schema.Leave() if application.leave_hook is not None:
@@ -73,9 +77,6 @@ class ApplicationDialect:
                 return
             case schema.SendMessage() | schema.Broadcast() | schema.Direct() if application.publish_hook:
                 call = partial(self._ask_to_publish, session, action, application.publish_hook)
-            case _ if type(action) in application.actions:
-                self._handle(session, action, len(message))
-                return
             case _:
                 self._rooms.perform(session, action)
                 return

@@ -9,6 +9,7 @@ import pytest
 from msgspec import Meta
 
 from server.application import Action, Application, Draft, Kind, Refusal, Session
+from server.dialects.rooms_schema import SendMessage
 from server.listening import ListenError
 from server.service import Service
 from server.settings import Settings
@@ -260,6 +261,29 @@ async def test_own_actions_are_checked_against_their_schema_and_answered(service
             {"type": "answer", "action": "roll", "result": {"sides": 6}},
             {"type": "pong"},
         ] == answers
+
+
+async def test_own_action_made_of_a_built_in_one_is_its_handlers_alone(service: Serve) -> None:
+    app = Application()
+    asked: list[Draft] = []
+
+    class Shout(SendMessage, tag="shout"):
+        pass
+
+    @app.on_publish
+    async def censor(session: Session, draft: Draft) -> None:
+        asked.append(draft)
+
+    @app.action(Shout)
+    async def shout(session: Session, request: Shout) -> object:
+        return {"room": request.room}
+
+    async with service(None, app) as running:
+        client = await enter(running)
+        await do(client, {"action": "shout", "room": "a", "message": "hi", "ref": 1})
+        answer = {"type": "answer", "action": "shout", "result": {"room": "a"}, "ref": 1}
+        assert [answer] == await hear(client, 1)
+        assert [] == asked
 
 
 async def test_hook_that_fails_or_hangs_costs_one_answer_and_no_session(service: Serve) -> None:
